@@ -1,0 +1,26 @@
+package ingress
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	netv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Snapshot is one consistent read of the API objects. Neither it nor its objects change once
+// it was made; an object that is the same in the next Snapshot is the same pointer, which is
+// what results are cached by. The order of the slices has no meaning.
+type Snapshot struct {
+	Ingresses []*netv1.Ingress
+	Classes   []*netv1.IngressClass
+	Services  map[types.NamespacedName]*corev1.Service
+	// Slices are the EndpointSlices of each Service, found by the label
+	// kubernetes.io/service-name and the namespace.
+	Slices map[types.NamespacedName][]*discoveryv1.EndpointSlice
+	// Secrets are those of type kubernetes.io/tls and those that an Ingress names. One that
+	// an Ingress names and that is not here does not exist or may not be read.
+	Secrets map[types.NamespacedName]*corev1.Secret
+	// LocalEndpoints allows endpoint addresses on the loopback interface: true for a
+	// directory of manifests, never for a cluster.
+	LocalEndpoints bool
+}

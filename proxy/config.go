@@ -1,0 +1,34 @@
+package proxy
+
+import (
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
+	"github.com/fairlead-ingress/fairlead/router"
+)
+
+// Config is everything a Proxy serves, as plain data. The order of Rules has no meaning.
+type Config struct {
+	Rules []Rule
+	// DefaultBackend answers what no Rule matches. The zero Key answers 404.
+	DefaultBackend upstream.Key
+}
+
+// Rule is the plain-data input of one route. Two Rules that are deeply equal behave alike,
+// so a rule that did not change keeps its compiled handler from one table to the next.
+type Rule struct {
+	Host     string // as in router.Route
+	Path     string
+	PathType router.PathType
+	Origin   router.Origin // the Ingress it came from
+	Backend  upstream.Key  // not used when Answer is set
+	Policies policy.Set
+	// Answer, when not zero, is given to every request instead of forwarding it: how a rule
+	// that cannot be honoured fails.
+	Answer Answer
+}
+
+// Answer is a fixed response. The zero value is none.
+type Answer struct {
+	Status int
+	Reason string // the code in the body and the log, such as "unsupported-backend"
+}
