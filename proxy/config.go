@@ -8,7 +8,10 @@ import (
 
 // Config is everything a Proxy serves, as plain data. The order of Rules has no meaning.
 type Config struct {
-	Rules []Rule
+	// Rules must not change once they were given to Compile. A rule that is the same in the
+	// next Config should be the same pointer: it is the cheapest way to see that nothing
+	// changed. Equal rules behind different pointers are recognised too.
+	Rules []*Rule
 	// DefaultBackend answers what no Rule matches. The zero Key answers 404.
 	DefaultBackend upstream.Key
 }
@@ -21,7 +24,9 @@ type Rule struct {
 	PathType router.PathType
 	Origin   router.Origin // the Ingress it came from
 	Backend  upstream.Key  // not used when Answer is set
-	Policies policy.Set
+	// Policies may be shared by many rules (those of one Ingress) and is never changed.
+	// Nil has none.
+	Policies *policy.Set
 	// Answer, when not zero, is given to every request instead of forwarding it: how a rule
 	// that cannot be honoured fails.
 	Answer Answer
