@@ -1,0 +1,70 @@
+package proxy
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// peerAddr is the address at the other end of r's connection; the zero Addr when it is not
+// an IP connection.
+func peerAddr(r *http.Request) netip.Addr {
+	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		return ap.Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// trusts says whether the forwarding headers of addr are believed.
+func (p *Proxy) trusts(addr netip.Addr) bool {
+	for _, prefix := range p.TrustedProxies {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// clientIP walks X-Forwarded-For from the right, where the nearest proxy wrote, to the first
+// address that is not a trusted proxy: what stands left of it anybody may have made up. An
+// entry that is no address ends the walk at the one before it. Call it for trusted peers.
+func (p *Proxy) clientIP(peer netip.Addr, forwardedFor []string) netip.Addr {
+	client := peer
+	for i := len(forwardedFor) - 1; i >= 0; i-- {
+		line := forwardedFor[i]
+		for line != "" {
+			var entry string
+			if comma := strings.LastIndexByte(line, ','); comma >= 0 {
+				line, entry = line[:comma], line[comma+1:]
+			} else {
+				line, entry = "", line
+			}
+			addr, ok := parseForwardedAddr(strings.Trim(entry, " \t"))
+			if !ok {
+				return client
+			}
+			client = addr
+			if !p.trusts(addr) {
+				return client
+			}
+		}
+	}
+	return client
+}
+
+// parseForwardedAddr reads an entry of X-Forwarded-For: an address, or one with a port as
+// some load balancers write it.
+func parseForwardedAddr(s string) (netip.Addr, bool) {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return addr.Unmap().WithZone(""), true
+	}
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr().Unmap().WithZone(""), true
+	}
+	if len(s) > 2 && s[0] == '[' && s[len(s)-1] == ']' {
+		if addr, err := netip.ParseAddr(s[1 : len(s)-1]); err == nil {
+			return addr.Unmap().WithZone(""), true
+		}
+	}
+	return netip.Addr{}, false
+}

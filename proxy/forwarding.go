@@ -1,0 +1,89 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+)
+
+// setForwarding replaces what h says about the client by what is known. A trusted proxy's own
+// statements stay and are extended; in any other peer's they are forgeries. Spellings that
+// only a lenient backend reads as one of these fields are removed from everybody.
+func (p *Proxy) setForwarding(h http.Header, r *http.Request, x *Exchange) {
+	trusted := len(p.TrustedProxies) > 0 && p.trusts(x.Peer)
+	for name := range h {
+		if isClientCertificate(name) || isForwarding(name) && (!trusted || strings.ContainsAny(name, "_.")) {
+			delete(h, name)
+		}
+	}
+
+	forwardedFor, peer := "", ""
+	if x.Peer.IsValid() {
+		peer = x.Peer.String()
+	}
+	forwardedFor = peer
+	proto, host, port := x.Scheme, x.Host, ""
+	if i := strings.LastIndexByte(r.Host, ':'); i >= 0 && !strings.HasSuffix(r.Host, "]") {
+		port = r.Host[i+1:]
+		if port != "" {
+			host += ":" + port
+		}
+	}
+	if trusted {
+		if before := strings.Join(h["X-Forwarded-For"], ", "); before != "" {
+			forwardedFor = before + ", " + peer
+		}
+		if v := single(h, "X-Forwarded-Proto"); v == "http" || v == "https" {
+			if v != proto {
+				port = ""
+			}
+			proto = v
+		}
+		if v := single(h, "X-Forwarded-Host"); v != "" {
+			host = v
+		}
+		if v := single(h, "X-Forwarded-Port"); isPort(v) {
+			port = v
+		}
+	}
+	if port == "" {
+		port = "80"
+		if proto == "https" {
+			port = "443"
+		}
+	}
+
+	values := [...]string{forwardedFor, proto, host, port, x.RequestID, x.ClientIP.String()}
+	held := values[:]
+	set := func(name string, i int) { h[name] = held[i : i+1 : i+1] }
+	if peer != "" {
+		set("X-Forwarded-For", 0)
+		set("X-Real-Ip", 5)
+	}
+	set("X-Forwarded-Proto", 1)
+	set("X-Forwarded-Host", 2)
+	set("X-Forwarded-Port", 3)
+	set("X-Request-Id", 4)
+}
+
+// single is the value of a field that a proxy sets once: of a repeated or listed one nobody
+// knows which part is meant, so it counts as absent.
+func single(h http.Header, name string) string {
+	if v := h[name]; len(v) == 1 && !strings.Contains(v[0], ",") {
+		return strings.TrimSpace(v[0])
+	}
+	return ""
+}
+
+func isPort(s string) bool {
+	if s == "" || len(s) > 5 {
+		return false
+	}
+	n := 0
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+		n = n*10 + int(s[i]-'0')
+	}
+	return 0 < n && n < 1<<16
+}

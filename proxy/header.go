@@ -1,0 +1,138 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// maxNominated bounds the header names that one Connection header may nominate.
+const maxNominated = 16
+
+// hopByHop are the fields of one connection, which are never forwarded (RFC 9110, 7.6.1).
+var hopByHop = [...]string{
+	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate",
+	"Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// protected says whether a Connection header must not make us drop the field name: fields
+// that route, authenticate or frame a message are the sender's to send, not an earlier
+// hop's to remove. name is canonical.
+func protected(name string) bool {
+	switch name {
+	case "Host", "Authorization", "Cookie", "Set-Cookie", "Content-Length", "Content-Type",
+		"Content-Encoding", "Content-Range", "Range", "Origin", "Referer", "Location",
+		"Cache-Control", "Www-Authenticate", "X-Request-Id":
+		return true
+	}
+	return isForwarding(name)
+}
+
+// removeHopByHop deletes from h the fields that end at this hop, those that Connection
+// nominates first. It reports false when more are nominated than anybody has a reason to.
+func removeHopByHop(h http.Header) bool {
+	if values := h["Connection"]; len(values) > 0 {
+		nominated := 0
+		for _, v := range values {
+			for v != "" {
+				var token string
+				token, v, _ = strings.Cut(v, ",")
+				token = strings.Trim(token, " \t")
+				if token == "" {
+					continue
+				}
+				if nominated++; nominated > maxNominated {
+					return false
+				}
+				if name := http.CanonicalHeaderKey(token); !protected(name) {
+					delete(h, name)
+				}
+			}
+		}
+	}
+	for _, name := range hopByHop {
+		delete(h, name)
+	}
+	return true
+}
+
+// isForwarding says whether name is a field in which proxies tell about the client, in any
+// spelling that a backend may read as one: CGI and some frameworks fold "_" and "." to "-".
+func isForwarding(name string) bool {
+	const longest = len("x-original-forwarded-for")
+	if len(name) > longest || len(name) < len("x-scheme") {
+		return false
+	}
+	switch name[0] {
+	case 'X', 'x', 'F', 'f', 'T', 't':
+	default:
+		return false
+	}
+	var buf [longest]byte
+	folded := buf[:len(name)]
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case c == '_' || c == '.':
+			c = '-'
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		folded[i] = c
+	}
+	switch string(folded) {
+	case "forwarded", "true-client-ip", "x-real-ip", "x-scheme", "x-client-ip", "x-cluster-client-ip",
+		"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port",
+		"x-forwarded-scheme", "x-forwarded-prefix", "x-forwarded-server", "x-forwarded-ssl",
+		"x-forwarded-protocol", "x-forwarded-by", "x-original-forwarded-for":
+		return true
+	}
+	return false
+}
+
+// isClientCertificate says whether name is a field in which a TLS terminator tells a backend
+// who the client proved to be. Only we may set these.
+func isClientCertificate(name string) bool {
+	const prefix = "ssl-client-"
+	if len(name) < len(prefix) || name[0] != 'S' && name[0] != 's' {
+		return false
+	}
+	for i := range len(prefix) {
+		c := name[i]
+		switch {
+		case c == '_' || c == '.':
+			c = '-'
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		if c != prefix[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// forbiddenTrailer says whether a trailer field must not be passed on: those that frame,
+// route or authenticate a message mean something only before its content (RFC 9110, 6.5.1).
+// name is canonical.
+func forbiddenTrailer(name string) bool {
+	switch name {
+	case "Transfer-Encoding", "Content-Length", "Trailer", "Te", "Connection", "Keep-Alive",
+		"Proxy-Connection", "Upgrade", "Host", "Authorization", "Proxy-Authorization", "Proxy-Authenticate",
+		"Www-Authenticate", "Cookie", "Set-Cookie", "Content-Type", "Content-Encoding", "Content-Range",
+		"Cache-Control", "Expect", "Max-Forwards", "Range", "Age", "Expires", "Date", "Location",
+		"Retry-After", "Vary", "X-Request-Id":
+		return true
+	}
+	return isForwarding(name) || isClientCertificate(name) || !httpguts.ValidTrailerHeader(name)
+}
+
+// wantsWebSocket says whether r asks for the one protocol switch that we make. Everything
+// else in Upgrade, h2c above all, would carry requests past our rules, so it is dropped and
+// the request is an ordinary one.
+func wantsWebSocket(r *http.Request) bool {
+	return r.ProtoMajor == 1 && r.ProtoMinor >= 1 && r.Method == http.MethodGet && r.ContentLength == 0 &&
+		len(r.Header["Upgrade"]) == 1 && strings.EqualFold(r.Header["Upgrade"][0], "websocket") &&
+		httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade")
+}

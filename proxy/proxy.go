@@ -1,0 +1,241 @@
+// Package proxy runs requests through a compiled routing table.
+//
+// A Config is plain data. Compile turns it into an immutable Table and Swap makes that live
+// by one atomic store, while requests go on: each uses the table that it loaded at its start.
+// Proxy is an http.Handler, so every protocol front end runs the same code.
+package proxy
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
+	"github.com/fairlead-ingress/fairlead/router"
+)
+
+const (
+	maxTarget = 8 << 10 // bytes of the request target; RFC 9110, 4.1 asks for at least 8000
+	maxFields = 100     // header fields of a request
+)
+
+// Proxy is the http.Handler of the data ports. Its exported fields are set before the first
+// request and not changed afterwards. Make it with New.
+type Proxy struct {
+	// Pools is where the backends' pools live.
+	Pools *upstream.Registry
+	// Observer makes the recorders of rules; nil records nothing.
+	Observer Observer
+	// TrustedProxies are the peers whose forwarding headers are believed and extended.
+	// Those of all others are removed.
+	TrustedProxies []netip.Prefix
+	// ReadTimeout is how long upstream may be silent within a response, and a client
+	// within a request's body or while it takes nothing of a response: 60 s if zero.
+	ReadTimeout time.Duration
+	// OnPanic is told of a panic in a handler, with the stack; nil for none.
+	OnPanic func(x *Exchange, value any, stack []byte)
+
+	table    atomic.Pointer[Table]
+	draining atomic.Bool
+	tunnels  tunnels
+}
+
+// New returns a Proxy with an empty table: it answers 404 to everything until Swap.
+func New(pools *upstream.Registry) *Proxy {
+	p := &Proxy{Pools: pools}
+	empty, _ := router.Build(nil, nil)
+	p.table.Store(&Table{routes: empty})
+	return p
+}
+
+// Drain makes every response from now on the last of its connection: HTTP/1 clients get
+// Connection: close, HTTP/2 clients GOAWAY. New connections are still served.
+func (p *Proxy) Drain() { p.draining.Store(true) }
+
+var writers = sync.Pool{New: func() any { return &responseWriter{x: new(Exchange)} }}
+
+// ServeHTTP routes r and runs it through its route's handler.
+func (p *Proxy) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	w := writers.Get().(*responseWriter)
+	x := w.x
+	*x = Exchange{
+		Start: time.Now(), Method: r.Method, Proto: r.Proto, Target: r.RequestURI, Scheme: "http",
+		UserAgent: r.Header.Get("User-Agent"), Referer: r.Header.Get("Referer"), Peer: peerAddr(r),
+	}
+	if r.TLS != nil {
+		x.Scheme = "https"
+	}
+	x.ClientIP = x.Peer
+	w.ResponseWriter, w.draining = rw, p.draining.Load()
+
+	t := p.table.Load()
+	record := t.unmatched
+	defer func() {
+		v := recover()
+		abort := p.finish(w, r, v)
+		if record != nil {
+			record(x)
+		}
+		if !abort && v == nil {
+			// After a panic something may still hold w.
+			w.ResponseWriter = nil
+			writers.Put(w)
+		}
+		if abort {
+			panic(http.ErrAbortHandler)
+		}
+	}()
+
+	if a := p.admit(x, r); a != (Answer{}) {
+		a.ServeHTTP(w, r)
+		return
+	}
+	path, err := router.CanonicalPath(escapedPath(r))
+	if err != nil {
+		fail(w, r, http.StatusBadRequest, "bad-path", err)
+		return
+	}
+	matched, outcome := t.routes.Lookup(x.Host, path.Match)
+	x.Outcome = outcome
+	if path.Slashes {
+		// An encoded slash or a backslash is a separator to some backends and a letter to
+		// others. Where the two readings choose the same route nobody can be misled.
+		if other, _ := t.routes.Lookup(x.Host, path.AsSlashes()); other != matched {
+			fail(w, r, http.StatusBadRequest, "ambiguous-path",
+				fmt.Errorf("path %q: %%2F, %%5C or a backslash read as a separator would choose another route", path.Match))
+			return
+		}
+	}
+	if path.DotSegments {
+		forwardPath(r, path.Match)
+	}
+	switch {
+	case matched != nil:
+		rt := matched.Handler.(*route)
+		x.Rule, record = rt.rule, rt.record
+		t = nil // a long-lived request must not keep the whole table
+		rt.ServeHTTP(w, r)
+	case t.fallback != nil:
+		h := t.fallback
+		t = nil
+		h.ServeHTTP(w, r)
+	case outcome == router.NoHost:
+		Answer{http.StatusNotFound, "no-host-rule"}.ServeHTTP(w, r)
+	default:
+		Answer{http.StatusNotFound, "no-path-rule"}.ServeHTTP(w, r)
+	}
+}
+
+// admit checks what is the same for every route and derives what is known of the client. An
+// Answer that is not zero refuses the request.
+func (p *Proxy) admit(x *Exchange, r *http.Request) Answer {
+	trusted := len(p.TrustedProxies) > 0 && p.trusts(x.Peer)
+	if trusted {
+		x.ClientIP = p.clientIP(x.Peer, r.Header["X-Forwarded-For"])
+	}
+	x.RequestID = requestID(r.Header, trusted)
+	var err error
+	if x.Host, err = router.CanonicalHost(r.Host); err != nil {
+		x.Err = err
+		return Answer{http.StatusBadRequest, "bad-host"}
+	}
+	if r.ProtoMajor >= 2 && len(r.Header["Host"]) > 0 {
+		// :authority is what HTTP/2 routes by; a Host beside it must say the same.
+		if host, err := router.CanonicalHost(r.Header.Get("Host")); err != nil || host != x.Host || len(r.Header["Host"]) > 1 {
+			x.Err = fmt.Errorf(":authority %q and Host %q disagree", r.Host, r.Header["Host"])
+			return Answer{http.StatusBadRequest, "host-mismatch"}
+		}
+		delete(r.Header, "Host")
+	}
+	switch {
+	case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
+		return Answer{http.StatusMethodNotAllowed, "method-refused"}
+	case len(r.RequestURI) > maxTarget:
+		x.Target = x.Target[:maxTarget]
+		return Answer{http.StatusRequestURITooLong, "target-too-long"}
+	}
+	fields := 0
+	for _, values := range r.Header {
+		fields += len(values)
+	}
+	if fields > maxFields {
+		return Answer{http.StatusRequestHeaderFieldsTooLarge, "too-many-fields"}
+	}
+	return Answer{}
+}
+
+// finish completes the Exchange. It reports whether the connection must be aborted, because a
+// response that was begun cannot be completed.
+func (p *Proxy) finish(w *responseWriter, r *http.Request, panicked any) (abort bool) {
+	x := w.x
+	if panicked != nil {
+		abort = true
+		if err, ok := panicked.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+			x.Reason, x.Err = "panic", fmt.Errorf("panic: %v", panicked)
+			if p.OnPanic != nil {
+				p.OnPanic(x, panicked, debug.Stack())
+			}
+			if x.Status == 0 {
+				abort = false
+				Answer{http.StatusInternalServerError, "panic"}.ServeHTTP(w, r)
+			}
+		}
+	}
+	switch {
+	case x.Status == 0 && r.Context().Err() != nil:
+		x.Status, x.ClientAborted = StatusClientClosedRequest, true
+		if x.Reason == "" {
+			x.Reason = "client-aborted"
+		}
+	case x.Status == 0 && !abort:
+		x.Status = http.StatusOK // what the server sends for a handler that wrote nothing
+	}
+	x.Duration = time.Since(x.Start)
+	return abort
+}
+
+// escapedPath is the path of r's target as the client wrote it.
+func escapedPath(r *http.Request) string {
+	target := r.RequestURI
+	if strings.HasPrefix(target, "/") {
+		path, _, _ := strings.Cut(target, "?")
+		return path
+	}
+	if target == "*" {
+		return target
+	}
+	return r.URL.EscapedPath() // absolute form
+}
+
+// requestID is the client's X-Request-ID when a trusted proxy sent one that is fit for a log,
+// else 32 hexadecimal digits of its own.
+func requestID(h http.Header, trusted bool) string {
+	if trusted {
+		if id := h.Get("X-Request-Id"); validRequestID(id) {
+			return id
+		}
+	}
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+func validRequestID(id string) bool {
+	if id == "" || len(id) > 128 {
+		return false
+	}
+	for i := range len(id) {
+		if c := id[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}

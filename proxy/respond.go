@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/textproto"
+	"sync"
+	"time"
+)
+
+// maxInterim bounds the 1xx responses that one request may cause.
+const maxInterim = 8
+
+// interim passes 1xx responses on while the request waits for its final one.
+type interim struct {
+	w       http.ResponseWriter
+	enabled bool // not for HTTP/1.0 clients, which know none
+
+	mu      sync.Mutex
+	stopped bool
+	count   int
+}
+
+// relay is called by the connection to the backend, on a goroutine of its own.
+func (i *interim) relay(code int, header textproto.MIMEHeader) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.count++; i.count > maxInterim {
+		return fmt.Errorf("upstream sent more than %d interim responses", maxInterim)
+	}
+	if i.stopped || !i.enabled || code == http.StatusContinue {
+		return nil // the server sends 100 itself, once the body is read
+	}
+	h := i.w.Header()
+	own := h.Clone()
+	clear(h)
+	for name, values := range header {
+		h[name] = values
+	}
+	if removeHopByHop(h) {
+		i.w.WriteHeader(code)
+	}
+	clear(h)
+	for name, values := range own {
+		h[name] = values
+	}
+	return nil
+}
+
+// stop ends it: from now on the header belongs to the final response.
+func (i *interim) stop() {
+	i.mu.Lock()
+	i.stopped = true
+	i.mu.Unlock()
+}
+
+// respond sends resp to the client, each part as it comes.
+func (f *forwarder) respond(w http.ResponseWriter, r *http.Request, resp *http.Response, cancel context.CancelCauseFunc) {
+	x := exchangeOf(w)
+	if resp.StatusCode < 200 || resp.StatusCode > 999 || !removeHopByHop(resp.Header) {
+		fail(w, r, http.StatusBadGateway, "bad-response",
+			fmt.Errorf("status %q or the Connection field of the response", resp.Status))
+		return
+	}
+	h := w.Header()
+	for name, values := range resp.Header {
+		h[name] = values
+	}
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil // the server must not guess one
+	}
+	if resp.StatusCode == http.StatusNoContent {
+		delete(h, "Content-Length") // RFC 9110, 8.6
+	}
+	announced := 0
+	for name := range resp.Trailer {
+		if !forbiddenTrailer(name) {
+			h.Add("Trailer", name)
+			announced++
+		}
+	}
+	w.WriteHeader(resp.StatusCode)
+	if announced > 0 {
+		// Without this a short body would get a Content-Length, and no trailers.
+		_ = http.NewResponseController(w).Flush()
+	}
+	if err := f.stream(w, resp, cancel); err != nil {
+		x.Err = err
+		if r.Context().Err() != nil || errors.Is(err, errClientWrite) {
+			x.ClientAborted, x.Reason = true, "client-aborted"
+		} else if x.Reason = "upstream-reset"; errors.Is(err, errUpstreamSilent) {
+			x.Reason = "read-timeout"
+		}
+		// The client must see that the response is not complete.
+		panic(http.ErrAbortHandler)
+	}
+	for name, values := range resp.Trailer {
+		if forbiddenTrailer(name) {
+			continue
+		}
+		if _, ok := h[name]; ok || announced == 0 || len(values) > 0 {
+			h[http.TrailerPrefix+name] = values
+		}
+	}
+}
+
+// errClientWrite marks an error of sending to the client.
+var errClientWrite = errors.New("the client takes no more")
+
+var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// stream copies the body of resp. It flushes whenever upstream has, for the moment, nothing
+// more to give: events and drips are not held back, bulk is not cut into small writes.
+func (f *forwarder) stream(w http.ResponseWriter, resp *http.Response, cancel context.CancelCauseFunc) error {
+	if resp.Body == nil || resp.Body == http.NoBody {
+		return nil
+	}
+	buf := buffers.Get().(*[32 << 10]byte)
+	defer buffers.Put(buf)
+	control := http.NewResponseController(w)
+	timeout := f.p.readTimeout()
+	var silent *time.Timer
+	var extended time.Time
+	var sent int64
+	for {
+		n, err := resp.Body.Read(buf[:])
+		if silent != nil {
+			silent.Stop()
+		}
+		if n > 0 {
+			if now := time.Now(); now.Sub(extended) > time.Second {
+				extended = now
+				_ = control.SetWriteDeadline(now.Add(timeout)) // a server without deadlines has its own
+			}
+			if _, werr := w.Write(buf[:n]); werr != nil {
+				return fmt.Errorf("%w: %w", errClientWrite, werr)
+			}
+			sent += int64(n)
+			if err == nil && n < len(buf) && sent != resp.ContentLength {
+				if werr := control.Flush(); werr != nil {
+					return fmt.Errorf("%w: %w", errClientWrite, werr)
+				}
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+		if silent == nil {
+			silent = time.AfterFunc(timeout, func() { cancel(errUpstreamSilent) })
+			defer silent.Stop()
+		} else {
+			silent.Reset(timeout)
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// tunnel answers an upgrade: it takes the connection over from the server and copies bytes
+// both ways until both sides are done. Nothing that the client sent after its request head
+// reaches the backend before the backend has agreed.
+func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, resp *http.Response, asked bool) {
+	x := exchangeOf(w)
+	backend, ok := resp.Body.(io.ReadWriteCloser)
+	if !asked || !ok || !strings.EqualFold(resp.Header.Get("Upgrade"), "websocket") {
+		fail(w, r, http.StatusBadGateway, "unexpected-upgrade",
+			fmt.Errorf("upstream switched to %q, asked for was websocket: %t", resp.Header.Get("Upgrade"), asked))
+		return
+	}
+	if !removeHopByHop(resp.Header) {
+		fail(w, r, http.StatusBadGateway, "bad-response", errors.New("field Connection of the 101 response"))
+		return
+	}
+	client, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		fail(w, r, http.StatusInternalServerError, "upgrade-failed", err)
+		return
+	}
+	defer client.Close()
+	defer backend.Close()
+	x.Status, x.Upgraded, x.TTFB = http.StatusSwitchingProtocols, true, time.Since(x.Start)
+	done := p.tunnels.add(client, backend)
+	defer done()
+
+	head := bufio.NewWriter(client)
+	fmt.Fprint(head, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n")
+	_ = resp.Header.Write(head) // errors stay in the writer
+	fmt.Fprint(head, "\r\n")
+	if err := head.Flush(); err != nil {
+		x.Reason, x.Err, x.ClientAborted = "client-aborted", err, true
+		return
+	}
+
+	up := make(chan copied, 1)
+	go func() { up <- oneWay(backend, buffered) }()
+	down := oneWay(client, backend)
+	x.BytesOut = down.bytes
+	if down.err != nil {
+		// One side is broken: the other must not be left waiting.
+		_ = client.Close()
+		_ = backend.Close()
+	}
+	sent := <-up
+	x.BytesIn = sent.bytes
+}
+
+type copied struct {
+	bytes int64
+	err   error
+}
+
+// oneWay copies until src ends, then tells dst that nothing more comes. Where dst cannot be
+// closed for writing alone, or the copying broke, it is closed.
+func oneWay(dst io.WriteCloser, src io.Reader) copied {
+	n, err := io.Copy(dst, src)
+	if half, ok := dst.(interface{ CloseWrite() error }); ok && err == nil {
+		if half.CloseWrite() == nil {
+			return copied{n, nil}
+		}
+	}
+	_ = dst.Close()
+	return copied{n, err}
+}
+
+// tunnels are the connections that were taken over from the server and that it does not know
+// of when it shuts down. The zero value is empty.
+type tunnels struct {
+	mu   sync.Mutex
+	open map[net.Conn]io.Closer
+	idle chan struct{} // closed when open becomes empty; nil when nobody waits
+}
+
+func (t *tunnels) add(client net.Conn, backend io.Closer) (done func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open == nil {
+		t.open = make(map[net.Conn]io.Closer)
+	}
+	t.open[client] = backend
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.open, client)
+		if len(t.open) == 0 && t.idle != nil {
+			close(t.idle)
+			t.idle = nil
+		}
+	}
+}
+
+func (t *tunnels) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.open)
+}
+
+// wait returns when no tunnel is open, or with the error of ctx.
+func (t *tunnels) wait(ctx context.Context) error {
+	t.mu.Lock()
+	if len(t.open) == 0 {
+		t.mu.Unlock()
+		return nil
+	}
+	if t.idle == nil {
+		t.idle = make(chan struct{})
+	}
+	idle := t.idle
+	t.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// closeAll ends the tunnels that are open.
+func (t *tunnels) closeAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for client, backend := range t.open {
+		_ = client.Close()
+		_ = backend.Close()
+	}
+}
+
+// Tunnels is the number of open WebSocket connections.
+func (p *Proxy) Tunnels() int { return p.tunnels.len() }
