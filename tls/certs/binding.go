@@ -1,3 +1,5 @@
+// Package certs chooses the certificate of a TLS handshake by the server name that the client
+// asks for. A Set is immutable; a Store holds the live one behind one pointer.
 package certs
 
 import "crypto/tls"
@@ -7,7 +9,7 @@ type Binding struct {
 	// Host is an exact name, or "*." and a name for one label in front of it. Lower case.
 	Host string
 	// Certificates are the choices, best first: the first that the client supports is
-	// served. Empty means that the default certificate answers.
+	// served, RSA after the others. Empty means that the default certificate answers.
 	Certificates []*tls.Certificate
 	// Reason says why Certificates is empty, for people: it becomes the CN of the generated
 	// default certificate. Example: "Secret shop/web-tls not found".
