@@ -1,0 +1,121 @@
+package router
+
+import (
+	"slices"
+	"strings"
+)
+
+// Table is an immutable set of Routes, made by Build. It is safe for concurrent use. A nil
+// Table is empty.
+type Table struct {
+	hosts map[string]*host // by hostKey
+}
+
+// host is what the routes of one host come to. It is immutable, and shared by the Tables
+// that have the same routes for it.
+type host struct {
+	key      string
+	input    []*Route // what it was built from; never empty
+	routes   []*Route // what is served, in dump order; never empty in a Table
+	root     node
+	fallback *Route // of PathType Default; may be nil
+	lost     []lost
+}
+
+// Outcome says what Lookup found.
+type Outcome uint8
+
+const (
+	// NoHost: no route concerns the host.
+	NoHost Outcome = iota
+	// NoPath: the host has routes, or hostless routes concern it, and none matches the path.
+	NoPath
+	// Matched: a route's path matches.
+	Matched
+	// MatchedDefault: no path matches, and the Default route of the host answers, or for a
+	// host without routes the hostless Default.
+	MatchedDefault
+)
+
+func (o Outcome) String() string {
+	switch o {
+	case NoHost:
+		return "NoHost"
+	case NoPath:
+		return "NoPath"
+	case Matched:
+		return "Matched"
+	case MatchedDefault:
+		return "MatchedDefault"
+	}
+	return "Outcome(?)"
+}
+
+// Lookup returns the route of a request. The host must be as CanonicalHost returns it and
+// the path must be the Match of a Path. The Route is nil unless the Outcome is Matched or
+// MatchedDefault. Lookup does not allocate.
+func (t *Table) Lookup(host, path string) (*Route, Outcome) {
+	if t == nil {
+		return nil, NoHost
+	}
+	h := t.hosts[host]
+	if h == nil {
+		if i := strings.IndexByte(host, '.'); i > 0 {
+			h = t.hosts[host[i:]]
+		}
+		if h == nil {
+			if h = t.hosts[""]; h == nil {
+				return nil, NoHost
+			}
+		}
+	}
+	if strings.HasPrefix(path, "/") {
+		if r := h.root.match(path); r != nil {
+			return r, Matched
+		}
+	}
+	if h.fallback != nil {
+		return h.fallback, MatchedDefault
+	}
+	return nil, NoPath
+}
+
+// Routes returns what is served, in the order of WriteTo. The slice is the caller's. It
+// costs a sort of the hosts.
+func (t *Table) Routes() []*Route {
+	var all []*Route
+	for _, h := range t.sorted() {
+		all = append(all, h.routes...)
+	}
+	return all
+}
+
+// sorted returns the hosts in the order of compareKeys.
+func (t *Table) sorted() []*host {
+	if t == nil {
+		return nil
+	}
+	hosts := make([]*host, 0, len(t.hosts))
+	for _, h := range t.hosts {
+		hosts = append(hosts, h)
+	}
+	slices.SortFunc(hosts, func(a, b *host) int { return compareKeys(a.key, b.key) })
+	return hosts
+}
+
+// compareKeys orders hosts as Lookup tries them: exact, wildcard, hostless; each by name.
+func compareKeys(a, b string) int {
+	rank := func(key string) int {
+		switch {
+		case key == "":
+			return 2
+		case key[0] == '.':
+			return 1
+		}
+		return 0
+	}
+	if d := rank(a) - rank(b); d != 0 {
+		return d
+	}
+	return strings.Compare(a, b)
+}
