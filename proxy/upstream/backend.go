@@ -1,5 +1,10 @@
 package upstream
 
+import (
+	"net"
+	"strconv"
+)
+
 // Key is the identity of a Backend: a port of a Service, named as the Ingress names it.
 // The zero Key is no Backend.
 type Key struct {
@@ -35,6 +40,9 @@ type Address struct {
 	Host string // an IP address, or a DNS name that is resolved for each new connection
 	Port uint16
 }
+
+// String returns "host:port", with an IPv6 address in brackets.
+func (a Address) String() string { return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port))) }
 
 // Resolution is what a Backend leads to at one moment: the control plane's whole knowledge
 // of it. The zero Resolution has no endpoints.

@@ -1,0 +1,148 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+// sentBody is the body of a request, as one try sends it. It keeps the real body for a further
+// try: once it is detached, the Transport can no longer read or close that.
+type sentBody struct {
+	source io.ReadCloser
+	state  atomic.Int32 // whole, then either reading or detached
+
+	mu      sync.Mutex
+	settled bool // this is the last try
+	closed  bool // by the Transport
+	err     error
+}
+
+const (
+	whole    = iota // no Read yet
+	reading         // a Read has begun
+	detached        // there will be none
+)
+
+var errDetached = errors.New("the request was given to another endpoint")
+
+func (b *sentBody) Read(p []byte) (int, error) {
+	if b.state.Load() != reading && !b.state.CompareAndSwap(whole, reading) && b.state.Load() != reading {
+		return 0, errDetached
+	}
+	n, err := b.source.Read(p)
+	if err != nil && err != io.EOF {
+		b.mu.Lock()
+		b.err = err
+		b.mu.Unlock()
+	}
+	return n, err
+}
+
+// readError returns the error that a Read returned, nil for io.EOF.
+func (b *sentBody) readError() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+// detach reports whether the body is whole, and makes sure that it stays so.
+func (b *sentBody) detach() bool {
+	return b.state.CompareAndSwap(whole, detached) || b.state.Load() == detached
+}
+
+// Close closes the body, or leaves it for settle.
+func (b *sentBody) Close() error {
+	b.mu.Lock()
+	first := !b.closed
+	b.closed = true
+	pass := b.settled && first
+	b.mu.Unlock()
+	if pass {
+		return b.source.Close()
+	}
+	return nil
+}
+
+// settle says that there will be no further try. The body is closed now, if the Transport
+// has closed it already, or else when it does.
+func (b *sentBody) settle() {
+	b.mu.Lock()
+	pass := b.closed && !b.settled
+	b.settled = true
+	b.mu.Unlock()
+	if pass {
+		b.source.Close()
+	}
+}
+
+// receivedBody is the body of a response. The attempt ends with it.
+type receivedBody struct {
+	source io.ReadCloser
+	n      atomic.Int64
+	ended  atomic.Bool
+	end    func(n int64)
+}
+
+func (b *receivedBody) Read(p []byte) (int, error) {
+	n, err := b.source.Read(p)
+	b.n.Add(int64(n))
+	if err != nil {
+		b.finish()
+	}
+	return n, err
+}
+
+func (b *receivedBody) Close() error {
+	err := b.source.Close()
+	b.finish()
+	return err
+}
+
+func (b *receivedBody) finish() {
+	if b.ended.CompareAndSwap(false, true) {
+		b.end(b.n.Load())
+	}
+}
+
+// upgradedBody is the body of a 101 response: the connection, both ways. The end of one way
+// does not end the attempt, only Close does.
+type upgradedBody struct {
+	receivedBody
+	connection io.ReadWriteCloser
+}
+
+func (b *upgradedBody) Read(p []byte) (int, error) {
+	n, err := b.source.Read(p)
+	b.n.Add(int64(n))
+	return n, err
+}
+
+func (b *upgradedBody) Write(p []byte) (int, error) { return b.connection.Write(p) }
+
+// CloseWrite tells the endpoint that nothing more comes.
+func (b *upgradedBody) CloseWrite() error {
+	if c, ok := b.connection.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return fmt.Errorf("close the writing half of %T: %w", b.connection, errors.ErrUnsupported)
+}
+
+// track makes end be called, once, with the bytes of resp's body when that has been read,
+// or is closed; at once if there is none.
+func track(resp *http.Response, end func(n int64)) {
+	if resp.Body == nil || resp.Body == http.NoBody {
+		end(0)
+		return
+	}
+	if rwc, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
+		b := &upgradedBody{connection: rwc}
+		b.source, b.end = rwc, end
+		resp.Body = b
+		return
+	}
+	resp.Body = &receivedBody{source: resp.Body, end: end}
+}

@@ -1,0 +1,175 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// dialer makes connections to endpoints. Its errors are *connectError.
+type dialer struct {
+	timeout time.Duration
+	guard   guard
+	names   *names
+}
+
+// connectError is why there is no connection.
+type connectError struct {
+	reason string // a code of Error
+	err    error
+}
+
+func (e *connectError) Error() string { return e.err.Error() }
+func (e *connectError) Unwrap() error { return e.err }
+
+// dial connects to e's address; with TLS when config is not nil.
+func (d *dialer) dial(ctx context.Context, e *Endpoint, config *tls.Config) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	c, err := d.connect(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	if config == nil {
+		return c, nil
+	}
+	t := tls.Client(c, config)
+	if err := t.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, &connectError{TLSFailed, fmt.Errorf("TLS handshake: %w", err)}
+	}
+	return t, nil
+}
+
+// connect tries the addresses of e in turn until one accepts.
+func (d *dialer) connect(ctx context.Context, e *Endpoint) (*conn, error) {
+	addresses := []netip.Addr{e.ip}
+	if !e.ip.IsValid() {
+		var err error
+		if addresses, err = d.names.lookup(ctx, e.address.Host); err != nil {
+			return nil, &connectError{DNSFailed, err}
+		}
+	}
+	deadline, _ := ctx.Deadline()
+	var failed *connectError
+	for i, ip := range addresses {
+		// Each of the addresses that are left has an equal part of the time that is left.
+		part := time.Until(deadline) / time.Duration(len(addresses)-i)
+		c, err := d.connectTo(ctx, e, netip.AddrPortFrom(ip, e.address.Port), part)
+		if err == nil {
+			return c, nil
+		}
+		// A refusal of the guard says less than an attempt that was made.
+		if failed == nil || err.reason != AddressDenied {
+			failed = err
+		}
+	}
+	return nil, failed
+}
+
+func (d *dialer) connectTo(ctx context.Context, e *Endpoint, a netip.AddrPort, timeout time.Duration) (*conn, *connectError) {
+	literal := e.ip.IsValid()
+	nd := net.Dialer{
+		Timeout: timeout,
+		Control: func(network, address string, _ syscall.RawConn) error {
+			final, err := netip.ParseAddrPort(address)
+			if err != nil || network != "tcp4" && network != "tcp6" {
+				return &deniedError{a, fmt.Sprintf("want a TCP address, got %s %s", network, address)}
+			}
+			return d.guard.check(final, literal)
+		},
+	}
+	c, err := nd.DialContext(ctx, "tcp", a.String())
+	if err != nil {
+		return nil, &connectError{connectReason(err), err}
+	}
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		c.Close()
+		return nil, &connectError{ConnectFailed, fmt.Errorf("want a TCP connection to %s, got %T", a, c)}
+	}
+	local, _ := tcp.LocalAddr().(*net.TCPAddr)
+	remote, _ := tcp.RemoteAddr().(*net.TCPAddr)
+	if err := d.guard.checkConnected(local.AddrPort(), remote.AddrPort()); err != nil {
+		tcp.Close()
+		return nil, &connectError{AddressDenied, err}
+	}
+	return newConn(tcp, &e.conns), nil
+}
+
+func connectReason(err error) string {
+	var (
+		denied  *deniedError
+		timeout net.Error
+	)
+	switch {
+	case errors.As(err, &denied):
+		return AddressDenied
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return ConnectRefused
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return ConnectTimeout
+	}
+	return ConnectFailed
+}
+
+// conn is a connection to an endpoint that knows what went over it.
+type conn struct {
+	*net.TCPConn
+	open   *atomic.Int64 // counts the connections of the endpoint
+	closed atomic.Bool
+
+	read, written atomic.Int64 // bytes
+	// What was read when the latest request began to be written; -1 while it did not.
+	readBefore atomic.Int64
+}
+
+func newConn(c *net.TCPConn, open *atomic.Int64) *conn {
+	open.Add(1)
+	return &conn{TCPConn: c, open: open}
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.TCPConn.Read(p)
+	c.read.Add(int64(n))
+	return n, err
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	c.readBefore.CompareAndSwap(-1, c.read.Load())
+	n, err := c.TCPConn.Write(p)
+	c.written.Add(int64(n))
+	return n, err
+}
+
+// ReadFrom keeps the kernel's way of copying between two connections.
+func (c *conn) ReadFrom(r io.Reader) (int64, error) {
+	c.readBefore.CompareAndSwap(-1, c.read.Load())
+	n, err := c.TCPConn.ReadFrom(r)
+	c.written.Add(n)
+	return n, err
+}
+
+func (c *conn) Close() error {
+	if c.closed.CompareAndSwap(false, true) {
+		c.open.Add(-1)
+	}
+	return c.TCPConn.Close()
+}
+
+// beginRequest is called between two requests, before anything of the second is written.
+func (c *conn) beginRequest() { c.readBefore.Store(-1) }
+
+// unsolicited reports, once the first byte of a response is there, whether it was there
+// before the request: then it is the rest of an earlier response, or was sent unasked.
+func (c *conn) unsolicited() bool {
+	before := c.readBefore.Load()
+	return before < 0 || c.read.Load() == before
+}

@@ -1,0 +1,121 @@
+// Package upstream decides where a request goes and takes it there: Pools of Endpoints that
+// outlive the tables which lead to them, the choice among them, connections, retries and health.
+package upstream
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Registry has the Pools, one for each Key. All methods may be called by many goroutines.
+type Registry struct {
+	options Options
+	dialer  dialer
+	start   time.Time // what clock counts from
+	cancel  context.CancelFunc
+
+	mu     sync.Mutex
+	pools  map[Key]*Pool
+	closed bool
+}
+
+// NewRegistry returns a Registry without Pools.
+func NewRegistry(o Options) *Registry {
+	o = o.withDefaults()
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Registry{
+		options: o,
+		dialer: dialer{
+			timeout: o.ConnectTimeout,
+			guard:   guard{allowLocal: o.AllowLocal, own: o.OwnListeners},
+			names:   &names{ctx: ctx, resolver: o.Resolver, timeout: o.ConnectTimeout, now: o.now},
+		},
+		start:  o.now(),
+		cancel: cancel,
+		pools:  make(map[Key]*Pool),
+	}
+}
+
+// Pool returns the Pool of k. It makes one, without endpoints, if there is none; an orphan
+// is brought back. After Close it makes an orphan that nothing keeps.
+func (r *Registry) Pool(k Key) *Pool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.pools[k]
+	switch {
+	case p == nil && r.closed:
+		p = newPool(r, k)
+		p.orphan.Store(true)
+	case p == nil:
+		p = newPool(r, k)
+		r.pools[k] = p
+	case p.orphan.Load() && !r.closed:
+		p.setOrphan(false)
+	}
+	return p
+}
+
+// Retain makes orphans of the Pools that are not in keys, and of no others. It makes no Pools.
+func (r *Registry) Retain(keys map[Key]struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for k, p := range r.pools {
+		_, wanted := keys[k]
+		wanted = wanted && !r.closed
+		if p.orphan.Load() == wanted {
+			p.setOrphan(!wanted)
+		}
+		if !wanted {
+			r.forgetLocked(p)
+		}
+	}
+}
+
+// Pools returns the Pools by Key, orphans that drain included.
+func (r *Registry) Pools() []*Pool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pools := make([]*Pool, 0, len(r.pools))
+	for _, p := range r.pools {
+		pools = append(pools, p)
+	}
+	slices.SortFunc(pools, func(a, b *Pool) int {
+		return cmp.Or(cmp.Compare(a.key.Namespace, b.key.Namespace), cmp.Compare(a.key.Service, b.key.Service),
+			cmp.Compare(a.key.Port, b.key.Port))
+	})
+	return pools
+}
+
+// Close makes orphans of all Pools, those that are made later included, and ends the lookups of
+// names. It does not wait for what is in flight: its connections are closed as it ends.
+func (r *Registry) Close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.Retain(nil)
+	r.cancel()
+}
+
+// forget drops p if it is an orphan at rest.
+func (r *Registry) forget(p *Pool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forgetLocked(p)
+}
+
+func (r *Registry) forgetLocked(p *Pool) {
+	if p.orphan.Load() && p.active.Load() == 0 && r.pools[p.key] == p {
+		delete(r.pools, p.key)
+	}
+}
+
+// clock returns the time since r was made. It does not jump when the machine's time is set.
+func (r *Registry) clock() time.Duration { return r.since(r.start) }
+
+func (r *Registry) since(t time.Time) time.Duration { return r.options.now().Sub(t) }
+
+func (r *Registry) seed() uint64 { return rand.Uint64() >> 1 }
