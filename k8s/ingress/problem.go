@@ -1,7 +1,9 @@
 package ingress
 
 import (
-	"strings"
+	"cmp"
+	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -20,6 +22,10 @@ func (o Object) String() string {
 		return o.Kind + " " + o.Name
 	}
 	return o.Kind + " " + o.Namespace + "/" + o.Name
+}
+
+func (o Object) compare(p Object) int {
+	return cmp.Or(cmp.Compare(o.Kind, p.Kind), cmp.Compare(o.Namespace, p.Namespace), cmp.Compare(o.Name, p.Name))
 }
 
 // Severity says whether a Problem changes what requests get.
@@ -54,18 +60,32 @@ type Problem struct {
 
 // Compare orders Problems by object, reason, field and text: the order they are shown in.
 func (p Problem) Compare(q Problem) int {
-	if c := strings.Compare(p.Object.String(), q.Object.String()); c != 0 {
+	if c := cmp.Or(p.Object.compare(q.Object), cmp.Compare(p.Reason, q.Reason), cmp.Compare(p.Field, q.Field)); c != 0 {
 		return c
 	}
-	if c := strings.Compare(string(p.Reason), string(q.Reason)); c != 0 {
-		return c
-	}
-	if c := strings.Compare(p.Field, q.Field); c != 0 {
-		return c
-	}
-	return strings.Compare(p.Err.Error(), q.Err.Error())
+	return cmp.Compare(p.Err.Error(), q.Err.Error())
 }
 
 // Reason is the kind of a Problem: an UpperCamel word of a closed set, the same in Events,
 // metrics, /debug/problems and the documentation.
 type Reason string
+
+// finding is a Problem before it is known whose it is.
+type finding struct {
+	reason Reason
+	err    error
+}
+
+func found(r Reason, format string, args ...any) finding {
+	return finding{reason: r, err: fmt.Errorf(format, args...)}
+}
+
+func (f finding) on(o Object, field string) Problem {
+	return Problem{Object: o, Severity: f.reason.severity(), Reason: f.reason, Field: field, Err: f.err}
+}
+
+// sorted sorts problems in place and removes those that say the same.
+func sorted(problems []Problem) []Problem {
+	slices.SortFunc(problems, Problem.Compare)
+	return slices.CompactFunc(problems, func(p, q Problem) bool { return p.Compare(q) == 0 })
+}

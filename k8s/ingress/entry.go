@@ -1,0 +1,275 @@
+package ingress
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
+	"github.com/fairlead-ingress/fairlead/router"
+	netv1 "k8s.io/api/networking/v1"
+)
+
+// The answers of rules that cannot be honoured.
+var (
+	policyRefused      = proxy.Answer{Status: 503, Reason: "policy-refused"}
+	routingUnsupported = proxy.Answer{Status: 503, Reason: "routing-unsupported"}
+	unsupportedBackend = proxy.Answer{Status: 404, Reason: "unsupported-backend"}
+	backendMissing     = proxy.Answer{Status: 503, Reason: "backend-missing"}
+	portMissing        = proxy.Answer{Status: 503, Reason: reasonPort}
+)
+
+// entry is what one Ingress asks for, read once per object. It depends on nothing else.
+type entry struct {
+	ingress    *netv1.Ingress
+	object     Object
+	origin     router.Origin
+	rules      []*proxy.Rule
+	references []reference
+	hosts      []string // the valid hosts of the rules, each once; "" for hostless ones
+	sections   []section
+	problems   []Problem
+	seen       uint64
+
+	claims claims // what sections came to with the last Snapshot
+}
+
+// reference is a backend that the Ingress names, at the first place where it does.
+type reference struct {
+	key     upstream.Key
+	field   string
+	served  bool // some rule forwards to it
+	backend *backend
+}
+
+// section is an item of spec.tls.
+type section struct {
+	field  string // of the item
+	secret string // "" for none
+	hosts  []string
+	// all says that the section is for those of the Ingress's hosts that the certificate
+	// covers, as it has no list of its own.
+	all bool
+}
+
+// reader makes an entry.
+type reader struct {
+	*entry
+	options  *Options
+	policies *policy.Set
+	// fixed answers instead of every backend, when not zero.
+	fixed proxy.Answer
+}
+
+func read(o *Options, ing *netv1.Ingress) *entry {
+	r := &reader{options: o, entry: &entry{
+		ingress: ing,
+		object:  ingressObject(ing),
+		origin:  router.Origin{Namespace: ing.Namespace, Name: ing.Name, Created: ing.CreationTimestamp.UTC()},
+	}}
+	spec := &ing.Spec
+	if spec.DefaultBackend != nil && len(spec.Rules) == 0 && o.DisableCatchAll {
+		r.report(CatchAllDisabled, "spec.defaultBackend", "a defaultBackend without rules would answer for every host, which --disable-catch-all forbids")
+		return r.entry
+	}
+	annotations := r.annotations()
+	if annotations.dropped {
+		return r.entry
+	}
+	for i := range spec.Rules {
+		r.rule(i, &spec.Rules[i])
+	}
+	if spec.DefaultBackend != nil {
+		r.defaultBackend(spec)
+	}
+	if annotations.root {
+		r.refuseRoot()
+	}
+	for i := range spec.TLS {
+		r.tls(i, &spec.TLS[i])
+	}
+	return r.entry
+}
+
+func (r *reader) report(reason Reason, field, format string, args ...any) {
+	r.problems = append(r.problems, found(reason, format, args...).on(r.object, field))
+}
+
+// effects is what annotations do beyond the answers of rules.
+type effects struct {
+	dropped bool // nothing of the Ingress is served
+	root    bool // "/" itself is not forwarded
+}
+
+func (r *reader) annotations() effects {
+	set, findings := policy.Parse(r.ingress.Annotations)
+	var e effects
+	for _, f := range findings {
+		r.problems = append(r.problems, finding{annotationReason(f.Outcome), f.Err}.on(r.object, "metadata.annotations["+f.Annotation+"]"))
+		switch f.Outcome {
+		case policy.Dropped:
+			e.dropped = true
+		case policy.Root:
+			e.root = true
+		case policy.Unroutable:
+			r.fixed = routingUnsupported
+		}
+	}
+	if len(set.Refused) > 0 {
+		r.policies, r.fixed = &set, policyRefused
+	}
+	return e
+}
+
+func annotationReason(o policy.Outcome) Reason {
+	switch o {
+	case policy.LeftOut:
+		return AnnotationUnsupported
+	case policy.NoEffect:
+		return AnnotationNoEffect
+	case policy.Unknown:
+		return AnnotationUnknown
+	case policy.Dropped:
+		return CanaryUnsupported
+	case policy.OtherHosts, policy.Root, policy.Unroutable:
+		return RoutingUnsupported
+	}
+	return AnnotationRefused
+}
+
+func (r *reader) rule(i int, rule *netv1.IngressRule) {
+	field := "spec.rules[" + strconv.Itoa(i) + "]"
+	host, err := canonicalHost(rule.Host)
+	if err != nil {
+		r.report(InvalidHost, field+".host", "%w", err)
+		return
+	}
+	if !slices.Contains(r.hosts, host) {
+		r.hosts = append(r.hosts, host)
+	}
+	before := len(r.rules)
+	if rule.HTTP != nil {
+		for j := range rule.HTTP.Paths {
+			r.path(host, field+".http.paths["+strconv.Itoa(j)+"]", &rule.HTTP.Paths[j])
+		}
+	}
+	if len(r.rules) == before && host != "" {
+		// The host exists, if only to be isolated from wildcard and hostless rules.
+		r.add(&proxy.Rule{Host: host, PathType: router.HostOnly})
+	}
+}
+
+func (r *reader) path(host, field string, p *netv1.HTTPIngressPath) {
+	pathType, err := pathType(p.PathType)
+	if err != nil {
+		r.report(InvalidPathType, field+".pathType", "%w", err)
+		if pathType == 0 {
+			return
+		}
+	}
+	path, err := checkPath(p.Path, pathType)
+	if err != nil {
+		r.report(InvalidPath, field+".path", "%w", err)
+		return
+	}
+	r.forward(&proxy.Rule{Host: host, Path: path, PathType: pathType}, field+".backend", &p.Backend)
+}
+
+// defaultBackend answers on the Ingress's own hosts, or on every host without rules when it
+// has none itself. Hosts that are not valid are no reason to answer on all.
+func (r *reader) defaultBackend(spec *netv1.IngressSpec) {
+	hosts := r.hosts
+	if len(spec.Rules) == 0 {
+		hosts = []string{""}
+	}
+	for _, host := range hosts {
+		r.forward(&proxy.Rule{Host: host, PathType: router.Default}, "spec.defaultBackend", spec.DefaultBackend)
+	}
+}
+
+// forward adds a rule that leads to a backend, or to the answer that stands in for it.
+func (r *reader) forward(rule *proxy.Rule, field string, b *netv1.IngressBackend) {
+	switch {
+	case b.Service != nil && b.Service.Name != "":
+		rule.Backend = upstream.Key{Namespace: r.origin.Namespace, Service: b.Service.Name, Port: b.Service.Port.Name}
+		if rule.Backend.Port == "" && b.Service.Port.Number != 0 {
+			rule.Backend.Port = strconv.Itoa(int(b.Service.Port.Number))
+		}
+		if rule.Backend.Port == "" {
+			r.report(PortNotFound, field+".service.port", "the backend names neither a number nor a name of a port of Service %s/%s", r.origin.Namespace, b.Service.Name)
+			rule.Answer = portMissing
+		}
+	case b.Resource != nil:
+		r.report(UnsupportedBackend, field+".resource", "the backend is %s %s, and only Services are supported", b.Resource.Kind, b.Resource.Name)
+		rule.Answer = unsupportedBackend
+	default:
+		r.report(BackendMissing, field, "the backend names no Service")
+		rule.Answer = backendMissing
+	}
+	refer := rule.Answer == (proxy.Answer{})
+	if r.fixed != (proxy.Answer{}) {
+		rule.Answer = r.fixed
+	}
+	if refer {
+		r.refer(rule.Backend, field+".service", rule.Answer == (proxy.Answer{}))
+	}
+	r.add(rule)
+}
+
+func (r *reader) refer(key upstream.Key, field string, served bool) {
+	for i := range r.references {
+		if r.references[i].key == key {
+			r.references[i].served = r.references[i].served || served
+			return
+		}
+	}
+	r.references = append(r.references, reference{key: key, field: field, served: served})
+}
+
+func (r *reader) add(rule *proxy.Rule) {
+	rule.Origin, rule.Policies = r.origin, r.policies
+	r.rules = append(r.rules, rule)
+}
+
+// refuseRoot makes requests for exactly "/" fail on the Ingress's hosts, where the original
+// would redirect them. An Exact "/" takes nothing else from the other rules.
+func (r *reader) refuseRoot() {
+	for _, host := range r.hosts {
+		i := slices.IndexFunc(r.rules, func(rule *proxy.Rule) bool {
+			return rule.Host == host && rule.Path == "/" && rule.PathType == router.Exact
+		})
+		answer := routingUnsupported
+		if r.fixed != (proxy.Answer{}) {
+			answer = r.fixed
+		}
+		if i >= 0 {
+			r.rules[i].Answer = answer
+		} else {
+			r.add(&proxy.Rule{Host: host, Path: "/", PathType: router.Exact, Answer: answer})
+		}
+	}
+}
+
+func (r *reader) tls(i int, item *netv1.IngressTLS) {
+	s := section{
+		field:  fmt.Sprintf("spec.tls[%d]", i),
+		secret: item.SecretName,
+		all:    len(item.Hosts) == 0,
+	}
+	for j, name := range item.Hosts {
+		host, err := canonicalHost(name)
+		if err == nil && host == "" {
+			err = errNoHost
+		}
+		if err != nil {
+			r.report(InvalidHost, fmt.Sprintf("%s.hosts[%d]", s.field, j), "%w", err)
+			continue
+		}
+		if !slices.Contains(s.hosts, host) {
+			s.hosts = append(s.hosts, host)
+		}
+	}
+	r.sections = append(r.sections, s)
+}

@@ -1,0 +1,106 @@
+package ingress
+
+// The reasons of this package. Reasons documents each.
+const (
+	ClassNotFound           Reason = "ClassNotFound"
+	DefaultClassAmbiguous   Reason = "DefaultClassAmbiguous"
+	ParametersUnsupported   Reason = "ParametersUnsupported"
+	InvalidHost             Reason = "InvalidHost"
+	InvalidPath             Reason = "InvalidPath"
+	InvalidPathType         Reason = "InvalidPathType"
+	RouteConflict           Reason = "RouteConflict"
+	RouteContested          Reason = "RouteContested"
+	CatchAllConflict        Reason = "CatchAllConflict"
+	CatchAllDisabled        Reason = "CatchAllDisabled"
+	BackendMissing          Reason = "BackendMissing"
+	UnsupportedBackend      Reason = "UnsupportedBackend"
+	ServiceNotFound         Reason = "ServiceNotFound"
+	PortNotFound            Reason = "PortNotFound"
+	ServicePortProtocol     Reason = "ServicePortProtocol"
+	NoEndpoints             Reason = "NoEndpoints"
+	NoReadyEndpoints        Reason = "NoReadyEndpoints"
+	EndpointAddressDenied   Reason = "EndpointAddressDenied"
+	EndpointAddressType     Reason = "EndpointAddressType"
+	ExternalNameDenied      Reason = "ExternalNameDenied"
+	ExternalNameDisabled    Reason = "ExternalNameDisabled"
+	ExternalNameInvalid     Reason = "ExternalNameInvalid"
+	TLSWithoutSecret        Reason = "TLSWithoutSecret"
+	SecretNotFound          Reason = "SecretNotFound"
+	SecretWrongType         Reason = "SecretWrongType"
+	SecretInvalid           Reason = "SecretInvalid"
+	CertificateExpired      Reason = "CertificateExpired"
+	CertificateExpiring     Reason = "CertificateExpiring"
+	CertificateNotYetValid  Reason = "CertificateNotYetValid"
+	CertificateNameMismatch Reason = "CertificateNameMismatch"
+	CertificateConflict     Reason = "CertificateConflict"
+	AnnotationUnsupported   Reason = "AnnotationUnsupported"
+	AnnotationNoEffect      Reason = "AnnotationNoEffect"
+	AnnotationUnknown       Reason = "AnnotationUnknown"
+	AnnotationRefused       Reason = "AnnotationRefused"
+	RoutingUnsupported      Reason = "RoutingUnsupported"
+	CanaryUnsupported       Reason = "CanaryUnsupported"
+)
+
+// ReasonDoc documents a Reason.
+type ReasonDoc struct {
+	Reason   Reason
+	Severity Severity // of every Problem with this Reason
+	Doc      string   // one sentence
+}
+
+// Reasons returns the closed set of reasons that this package reports, in the order in which
+// a request would meet them.
+func Reasons() []ReasonDoc {
+	docs := []ReasonDoc{
+		{Reason: ClassNotFound, Doc: "The IngressClass that the Ingress names does not exist: the Ingress is not served."},
+		{Reason: DefaultClassAmbiguous, Doc: "Several IngressClasses are marked as the default: a new Ingress without a class gets the newest."},
+		{Reason: ParametersUnsupported, Doc: "The IngressClass has spec.parameters, which are not supported: its Ingresses are not served."},
+		{Reason: InvalidHost, Doc: "A host is not a DNS name, or a name with \"*\" as its whole first label: the rule is dropped."},
+		{Reason: InvalidPath, Doc: "A path is not absolute, or has parts that its type does not allow: the path is dropped."},
+		{Reason: InvalidPathType, Doc: "A pathType is missing and taken as ImplementationSpecific, or unknown and the path is dropped."},
+		{Reason: RouteConflict, Doc: "An older Ingress, or an earlier rule of the same one, has the same host, path and path type and is served instead."},
+		{Reason: RouteContested, Doc: "A younger Ingress asks for the same host, path and path type: this one is served."},
+		{Reason: CatchAllConflict, Doc: "An older Ingress is already the default backend of all other hosts."},
+		{Reason: CatchAllDisabled, Doc: "The Ingress has a defaultBackend and no rules, and --disable-catch-all is set: it is not served."},
+		{Reason: BackendMissing, Doc: "A backend names no Service: its requests are answered 503."},
+		{Reason: UnsupportedBackend, Doc: "A backend is a resource and not a Service: its requests are answered 404."},
+		{Reason: ServiceNotFound, Doc: "The Service of a backend does not exist: its requests are answered 503."},
+		{Reason: PortNotFound, Doc: "The Service of a backend has no such port: its requests are answered 503."},
+		{Reason: ServicePortProtocol, Doc: "The Service port of a backend is not TCP: its requests are answered 503."},
+		{Reason: NoEndpoints, Doc: "The Service port of a backend has no endpoints: its requests are answered 503."},
+		{Reason: NoReadyEndpoints, Doc: "The Service port of a backend has endpoints, and none is ready: its requests are answered 503."},
+		{Reason: EndpointAddressDenied, Doc: "An endpoint has an address that is never proxied to, such as loopback or link-local: it is left out."},
+		{Reason: EndpointAddressType, Doc: "An EndpointSlice has an address type other than IPv4 and IPv6: it is left out."},
+		{Reason: ExternalNameDenied, Doc: "The externalName leads to this host or to a metadata service: requests are answered 503."},
+		{Reason: ExternalNameDisabled, Doc: "The Service is of type ExternalName, and --disable-svc-external-name is set: requests are answered 503."},
+		{Reason: ExternalNameInvalid, Doc: "The externalName is no DNS name: requests are answered 503."},
+		{Reason: TLSWithoutSecret, Doc: "A TLS section names no Secret and no default certificate is configured: a generated one is served."},
+		{Reason: SecretNotFound, Doc: "A Secret does not exist or may not be read: the default certificate is served."},
+		{Reason: SecretWrongType, Doc: "A Secret is not of type kubernetes.io/tls: the default certificate is served."},
+		{Reason: SecretInvalid, Doc: "A Secret has no usable certificate and key: the default certificate is served."},
+		{Reason: CertificateExpired, Doc: "A certificate has expired: the default certificate is served."},
+		{Reason: CertificateExpiring, Doc: "A certificate expires in less than ten days."},
+		{Reason: CertificateNotYetValid, Doc: "A certificate is not valid yet: the default certificate is served."},
+		{Reason: CertificateNameMismatch, Doc: "A certificate does not cover the host it is meant for: the default certificate is served."},
+		{Reason: CertificateConflict, Doc: "An older Ingress has another certificate for the same host, and that one is served."},
+		{Reason: AnnotationUnsupported, Doc: "An annotation tunes something that is not supported: the rules serve without it."},
+		{Reason: AnnotationNoEffect, Doc: "An annotation tunes something that does not exist here: the rules serve."},
+		{Reason: AnnotationUnknown, Doc: "An annotation with one of our prefixes is not known: the rules serve without it."},
+		{Reason: AnnotationRefused, Doc: "An annotation guards access and cannot be honoured: every request is answered 503."},
+		{Reason: RoutingUnsupported, Doc: "An annotation changes the routing and cannot be honoured: the requests it speaks of are not served as written."},
+		{Reason: CanaryUnsupported, Doc: "The Ingress is a canary, which is not supported: nothing of it is served."},
+	}
+	for i := range docs {
+		docs[i].Severity = docs[i].Reason.severity()
+	}
+	return docs
+}
+
+func (r Reason) severity() Severity {
+	switch r {
+	case DefaultClassAmbiguous, RouteContested, EndpointAddressType, TLSWithoutSecret, CertificateExpiring,
+		AnnotationUnsupported, AnnotationNoEffect, AnnotationUnknown:
+		return Warning
+	}
+	return Error
+}
