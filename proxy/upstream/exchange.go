@@ -60,14 +60,18 @@ func (e *Endpoint) send(req *http.Request, t *try, now func() time.Time) (*http.
 	})
 	resp, err := e.wire().roundTrip(e.outgoing(req, ctx, t))
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err == nil && t.polluted {
-		err = errUnsolicited // and the connection is closed
-	}
-	if err == nil {
+	polluted := t.polluted
+	t.mu.Unlock()
+	if err == nil && !polluted {
 		resp.Request = req
 		return resp, nil
 	}
+	if err == nil {
+		resp.Body.Close()
+		err = errUnsolicited
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	return nil, e.judge(req, t, err)
 }
 
