@@ -1,0 +1,139 @@
+package site
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// The annotations that a script's objects carry for the runner.
+const (
+	backendsKey         = "e2e/backends"          // of a Service: names, each with "=CONDITION" if it is not just ready
+	certificateKey      = "e2e/certificate"       // of a Secret: DNS names
+	certificateFaultKey = "e2e/certificate-fault" // of a Secret: expired, mismatch or junk
+	certificateRSAKey   = "e2e/certificate-rsa"   // of a Secret: "true"
+)
+
+// Listener finds the address of a backend, and starts it when it is not there yet. A nil
+// error comes with an address that is valid for the life of the site.
+type Listener func(id BackendID) (netip.AddrPort, error)
+
+// BackendID is one port of one backend.
+type BackendID struct {
+	Namespace, Name string
+	Port            string // the Service port's name
+	Protocol        string // appProtocol of the Service port
+	Refuses         bool   // nothing listens at the address
+}
+
+// object is the part of an API object that the runner looks at.
+type object struct {
+	Kind     string
+	Metadata struct {
+		Name, Namespace string
+		Annotations     map[string]string
+	}
+	Spec struct {
+		Ports []struct{ Name, AppProtocol string }
+	}
+}
+
+var separator = regexp.MustCompile(`(?m)^---[ \t]*\n`)
+
+// Complete adds what a script leaves to the runner: EndpointSlices for Services that name
+// backends, and the content of Secrets that name a certificate. Text that is no YAML passes
+// unchanged: a script may be about it.
+func Complete(text []byte, listen Listener, ca *Authority) ([]byte, error) {
+	var out, slices bytes.Buffer
+	for i, doc := range separator.Split(string(text), -1) {
+		if i > 0 {
+			out.WriteString("---\n")
+		}
+		var o object
+		if yaml.Unmarshal([]byte(doc), &o) != nil {
+			out.WriteString(doc)
+			continue
+		}
+		switch {
+		case o.Kind == "Service" && o.Metadata.Annotations[backendsKey] != "":
+			if err := writeSlices(&slices, &o, listen); err != nil {
+				return nil, err
+			}
+		case o.Kind == "Secret" && o.Metadata.Annotations[certificateKey] != "":
+			filled, err := fillSecret(doc, &o, ca)
+			if err != nil {
+				return nil, err
+			}
+			doc = filled
+		}
+		out.WriteString(doc)
+	}
+	if slices.Len() > 0 && !bytes.HasSuffix(out.Bytes(), []byte("\n")) {
+		out.WriteByte('\n')
+	}
+	out.Write(slices.Bytes())
+	return out.Bytes(), nil
+}
+
+// writeSlices writes one EndpointSlice for each backend: on loopback every endpoint has
+// ports of its own, and a slice has one port for each name.
+func writeSlices(out *bytes.Buffer, o *object, listen Listener) error {
+	for _, word := range strings.Fields(o.Metadata.Annotations[backendsKey]) {
+		name, condition, _ := strings.Cut(word, "=")
+		conditions, ok := conditionsOf[condition]
+		if !ok {
+			return fmt.Errorf("Service %s: backend %s: want a condition of ready, unset, unready, terminating or refused, got %q", o.Metadata.Name, name, condition)
+		}
+		fmt.Fprintf(out, "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: %s-%s\n", o.Metadata.Name, name)
+		if o.Metadata.Namespace != "" {
+			fmt.Fprintf(out, "  namespace: %s\n", o.Metadata.Namespace)
+		}
+		fmt.Fprintf(out, "  labels: {kubernetes.io/service-name: %s}\naddressType: IPv4\nports:\n", o.Metadata.Name)
+		var address netip.Addr
+		for _, p := range o.Spec.Ports {
+			at, err := listen(BackendID{o.Metadata.Namespace, name, p.Name, p.AppProtocol, condition == "refused"})
+			if err != nil {
+				return err
+			}
+			address = at.Addr()
+			fmt.Fprintf(out, "- {name: %q, port: %d, protocol: TCP}\n", p.Name, at.Port())
+		}
+		if !address.IsValid() {
+			return fmt.Errorf("Service %s: want at least one port for its backends, got none", o.Metadata.Name)
+		}
+		fmt.Fprintf(out, "endpoints:\n- addresses: [%q]\n  conditions: %s\n", address, conditions)
+	}
+	return nil
+}
+
+var conditionsOf = map[string]string{
+	"":            "{ready: true, serving: true, terminating: false}",
+	"ready":       "{ready: true, serving: true, terminating: false}",
+	"refused":     "{ready: true, serving: true, terminating: false}",
+	"unset":       "{}",
+	"unready":     "{ready: false, serving: false, terminating: false}",
+	"terminating": "{ready: false, serving: true, terminating: true}",
+}
+
+func fillSecret(doc string, o *object, ca *Authority) (string, error) {
+	notes := o.Metadata.Annotations
+	cert, key, err := ca.Issue(Request{
+		Names: strings.Fields(notes[certificateKey]),
+		RSA:   notes[certificateRSAKey] == "true",
+		Fault: notes[certificateFaultKey],
+	})
+	if err != nil {
+		return "", fmt.Errorf("Secret %s: %w", o.Metadata.Name, err)
+	}
+	var all map[string]any
+	if err := yaml.Unmarshal([]byte(doc), &all); err != nil {
+		return "", err
+	}
+	all["data"] = map[string][]byte{"tls.crt": cert, "tls.key": key}
+	filled, err := yaml.Marshal(all)
+	return string(filled), err
+}
