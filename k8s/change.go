@@ -1,0 +1,87 @@
+package k8s
+
+import (
+	"bytes"
+	"maps"
+	"reflect"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	netv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// What follows decides which changes of an object are any of ours. A change of status, of
+// labels nobody reads, of managedFields or of the resource version alone is none.
+
+func sameMeta(old, now *metav1.ObjectMeta) bool {
+	return old.UID == now.UID && old.CreationTimestamp.Equal(&now.CreationTimestamp) && maps.Equal(old.Annotations, now.Annotations)
+}
+
+func sameIngress(old, now *netv1.Ingress) bool {
+	return sameMeta(&old.ObjectMeta, &now.ObjectMeta) && reflect.DeepEqual(&old.Spec, &now.Spec)
+}
+
+func sameClass(old, now *netv1.IngressClass) bool {
+	return sameMeta(&old.ObjectMeta, &now.ObjectMeta) && reflect.DeepEqual(&old.Spec, &now.Spec)
+}
+
+// sameService looks at the load balancer's addresses too: they are published.
+func sameService(old, now *corev1.Service) bool {
+	return sameMeta(&old.ObjectMeta, &now.ObjectMeta) && reflect.DeepEqual(&old.Spec, &now.Spec) &&
+		reflect.DeepEqual(&old.Status.LoadBalancer, &now.Status.LoadBalancer)
+}
+
+func sameSlice(old, now *discoveryv1.EndpointSlice) bool {
+	return old.UID == now.UID && serviceOf(old) == serviceOf(now) && old.AddressType == now.AddressType &&
+		reflect.DeepEqual(old.Ports, now.Ports) && reflect.DeepEqual(old.Endpoints, now.Endpoints)
+}
+
+func sameSecret(old, now *corev1.Secret) bool {
+	return old.UID == now.UID && old.Type == now.Type && maps.EqualFunc(old.Data, now.Data, bytes.Equal)
+}
+
+// serviceOf is the Service that an EndpointSlice belongs to; zero for none, and of nil.
+func serviceOf(s *discoveryv1.EndpointSlice) types.NamespacedName {
+	if s == nil || s.Labels[discoveryv1.LabelServiceName] == "" {
+		return types.NamespacedName{}
+	}
+	return types.NamespacedName{Namespace: s.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
+}
+
+// secretNames are the Secrets that an Ingress names, repetitions included; none of nil.
+func secretNames(ing *netv1.Ingress) []types.NamespacedName {
+	if ing == nil {
+		return nil
+	}
+	var names []types.NamespacedName
+	for _, t := range ing.Spec.TLS {
+		if t.SecretName != "" {
+			names = append(names, types.NamespacedName{Namespace: ing.Namespace, Name: t.SecretName})
+		}
+	}
+	return names
+}
+
+// What nobody reads is removed from each object before it is kept.
+
+func stripMeta(m *metav1.ObjectMeta) {
+	m.ManagedFields = nil
+	m.SelfLink = ""
+	m.OwnerReferences, m.Finalizers = nil, nil
+	delete(m.Annotations, corev1.LastAppliedConfigAnnotation)
+}
+
+func stripClass(c *netv1.IngressClass)        { stripMeta(&c.ObjectMeta) }
+func stripService(s *corev1.Service)          { stripMeta(&s.ObjectMeta) }
+func stripSlice(s *discoveryv1.EndpointSlice) { stripMeta(&s.ObjectMeta) }
+
+// stripSecret keeps the key pair of a TLS Secret, and of others nothing but what they are.
+func stripSecret(s *corev1.Secret) {
+	stripMeta(&s.ObjectMeta)
+	s.Labels, s.Annotations, s.StringData = nil, nil, nil
+	maps.DeleteFunc(s.Data, func(key string, _ []byte) bool {
+		return s.Type != corev1.SecretTypeTLS || key != corev1.TLSCertKey && key != corev1.TLSPrivateKeyKey
+	})
+}

@@ -1,0 +1,315 @@
+package k8s
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	netv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+)
+
+// ClusterOptions say what is read of a cluster.
+type ClusterOptions struct {
+	Client kubernetes.Interface
+	// Namespace is the only one whose Ingresses, Services, EndpointSlices and Secrets are
+	// read; empty for all.
+	Namespace string
+	// PublishService and DefaultBackend are Services that are read though they are in
+	// another namespace. Of PublishService no endpoints are read there.
+	PublishService, DefaultBackend types.NamespacedName
+	// DefaultCertificate is a Secret that is read as if an Ingress named it.
+	DefaultCertificate types.NamespacedName
+	// AssumedClass takes the place of all IngressClasses while they may not be read, as
+	// with a Role of one namespace; nil for none.
+	AssumedClass *netv1.IngressClass
+	// FieldManager is who writes the Ingresses' status, as in Status.
+	FieldManager string
+	// Log is nil for none.
+	Log *zap.Logger
+}
+
+// Cluster is a Source that mirrors the objects of an API server. The server may be away at the
+// start and at any time later: what was read last is kept until the server says otherwise.
+//
+// An object whose new version differs in nothing that is read here stays the same pointer and
+// notifies nobody, so a relist of unchanged objects costs next to nothing.
+type Cluster struct {
+	o   ClusterOptions
+	log *zap.Logger
+
+	// notify is set by Run before the first object comes.
+	notify func(service types.NamespacedName)
+	wg     sync.WaitGroup // of the readers of named Secrets
+
+	mu sync.Mutex // guards all that follows, the mirrors' objects too
+
+	ingresses *mirror[*netv1.Ingress]
+	classes   *mirror[*netv1.IngressClass]
+	services  []*mirror[*corev1.Service]
+	slices    []*mirror[*discoveryv1.EndpointSlice]
+	tls       *mirror[*corev1.Secret]
+	named     namedSecrets
+	statuses  statuses
+
+	byService map[types.NamespacedName][]*discoveryv1.EndpointSlice // the lists are not changed in place
+	stale     stale
+	last      *ingress.Snapshot // nil before everything was loaded
+	loaded    bool
+	events    pendingEvents
+}
+
+// stale says which parts of the last Snapshot are out of date.
+type stale struct{ ingresses, classes, services, slices, secrets bool }
+
+// pendingEvents is what the change at hand has to notify when the lock is released.
+type pendingEvents struct {
+	full     bool
+	services []types.NamespacedName
+}
+
+// NewCluster returns a Cluster that reads nothing before Run.
+func NewCluster(o ClusterOptions) *Cluster {
+	c := &Cluster{o: o, log: o.Log, byService: make(map[types.NamespacedName][]*discoveryv1.EndpointSlice)}
+	if c.log == nil {
+		c.log = zap.NewNop()
+	}
+	c.statuses.manager = o.FieldManager
+	c.named.init(c)
+	if o.DefaultCertificate.Name != "" {
+		c.named.mentions[o.DefaultCertificate]++
+	}
+
+	networking, core, discovery := o.Client.NetworkingV1(), o.Client.CoreV1(), o.Client.DiscoveryV1()
+	c.ingresses = &mirror[*netv1.Ingress]{
+		cluster: c, kind: "Ingress", resource: resourceOf(networking.Ingresses(o.Namespace).List, networking.Ingresses(o.Namespace).Watch),
+		strip: c.statuses.strip, same: sameIngress, see: c.statuses.see,
+		changed: func(old, now *netv1.Ingress) {
+			c.stale.ingresses, c.events.full = true, true
+			c.named.mention(secretNames(old), secretNames(now))
+		},
+	}
+	c.classes = &mirror[*netv1.IngressClass]{
+		cluster: c, kind: "IngressClass", resource: resourceOf(networking.IngressClasses().List, networking.IngressClasses().Watch),
+		strip: stripClass, same: sameClass,
+		changed: func(_, _ *netv1.IngressClass) { c.stale.classes, c.events.full = true, true },
+	}
+	c.tls = &mirror[*corev1.Secret]{
+		cluster: c, kind: "Secret", resource: resourceOf(core.Secrets(o.Namespace).List, core.Secrets(o.Namespace).Watch),
+		selector: selector{fields: fields.OneTermEqualSelector("type", string(corev1.SecretTypeTLS)).String()},
+		strip:    stripSecret, same: sameSecret,
+		changed: func(old, now *corev1.Secret) {
+			c.stale.secrets, c.events.full = true, true
+			c.named.settle(keyOf(cmp.Or(now, old)))
+		},
+	}
+	addService := func(namespace, name string) {
+		m := &mirror[*corev1.Service]{
+			cluster: c, kind: "Service", resource: resourceOf(core.Services(namespace).List, core.Services(namespace).Watch),
+			strip: stripService, same: sameService,
+			changed: func(_, _ *corev1.Service) { c.stale.services, c.events.full = true, true },
+		}
+		if name != "" {
+			m.selector.fields = fields.OneTermEqualSelector("metadata.name", name).String()
+		}
+		c.services = append(c.services, m)
+	}
+	addSlices := func(namespace, service string) {
+		m := &mirror[*discoveryv1.EndpointSlice]{
+			cluster: c, kind: "EndpointSlice", resource: resourceOf(discovery.EndpointSlices(namespace).List, discovery.EndpointSlices(namespace).Watch),
+			strip: stripSlice, same: sameSlice, changed: c.sliceChanged,
+		}
+		if service != "" {
+			m.selector.labels = labels.Set{discoveryv1.LabelServiceName: service}.String()
+		}
+		c.slices = append(c.slices, m)
+	}
+	addService(o.Namespace, "")
+	addSlices(o.Namespace, "")
+	if o.Namespace != "" {
+		outside := make(map[types.NamespacedName]bool) // and whether the endpoints are needed
+		for _, n := range []types.NamespacedName{o.PublishService, o.DefaultBackend} {
+			if n.Name != "" && n.Namespace != o.Namespace {
+				outside[n] = outside[n] || n == o.DefaultBackend
+			}
+		}
+		for n, endpoints := range outside {
+			addService(n.Namespace, n.Name)
+			if endpoints {
+				addSlices(n.Namespace, n.Name)
+			}
+		}
+	}
+	return c
+}
+
+// Run mirrors the objects until ctx ends.
+func (c *Cluster) Run(ctx context.Context, notify func(service types.NamespacedName)) error {
+	c.notify = notify
+	c.named.ctx = ctx
+	ctx = withLogger(ctx, c.log)
+	for _, m := range c.mirrors() {
+		c.wg.Go(func() { m.run(ctx) })
+	}
+	<-ctx.Done()
+	c.wg.Wait()
+	return nil
+}
+
+// Snapshot is the present state; nil until everything was loaded once. Parts that did not
+// change since the last call are the same maps and slices.
+func (c *Cluster) Snapshot() *ingress.Snapshot {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.loaded {
+		return nil
+	}
+	if c.last != nil && c.stale == (stale{}) {
+		return c.last
+	}
+	var s ingress.Snapshot
+	if c.last != nil {
+		s = *c.last
+	} else {
+		c.stale = stale{ingresses: true, classes: true, services: true, slices: true, secrets: true}
+	}
+	if c.stale.ingresses {
+		s.Ingresses = slices.AppendSeq(make([]*netv1.Ingress, 0, len(c.ingresses.objects)), maps.Values(c.ingresses.objects))
+	}
+	if c.stale.classes {
+		s.Classes = c.readClasses()
+	}
+	if c.stale.services {
+		s.Services = maps.Clone(c.services[0].objects)
+		for _, m := range c.services[1:] {
+			maps.Copy(s.Services, m.objects)
+		}
+	}
+	if c.stale.slices {
+		s.Slices = maps.Clone(c.byService)
+	}
+	if c.stale.secrets {
+		s.Secrets = make(map[types.NamespacedName]*corev1.Secret, len(c.tls.objects)+len(c.named.readers))
+		c.named.copyTo(s.Secrets)
+		maps.Copy(s.Secrets, c.tls.objects)
+	}
+	c.stale = stale{}
+	c.last = &s
+	return c.last
+}
+
+// Service is a Snapshot of the named Service and its EndpointSlices alone; nil until
+// everything was loaded once.
+func (c *Cluster) Service(name types.NamespacedName) *ingress.Snapshot {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.loaded {
+		return nil
+	}
+	s := &ingress.Snapshot{
+		Services: make(map[types.NamespacedName]*corev1.Service, 1),
+		Slices:   map[types.NamespacedName][]*discoveryv1.EndpointSlice{name: c.byService[name]},
+	}
+	for _, m := range c.services {
+		if svc, ok := m.objects[name]; ok {
+			s.Services[name] = svc
+		}
+	}
+	return s
+}
+
+// readClasses is called with the lock held.
+func (c *Cluster) readClasses() []*netv1.IngressClass {
+	if !c.classes.loaded && c.classes.forbidden && c.o.AssumedClass != nil {
+		return []*netv1.IngressClass{c.o.AssumedClass}
+	}
+	return slices.Collect(maps.Values(c.classes.objects))
+}
+
+// settle draws the consequences of a kind having been loaded or refused. It is called with the
+// lock held.
+func (c *Cluster) settle() {
+	c.stale.classes = true
+	if !c.named.started && (c.tls.loaded || c.tls.forbidden) {
+		c.named.start()
+	}
+}
+
+// sliceChanged keeps byService. It is called with the lock held.
+func (c *Cluster) sliceChanged(old, now *discoveryv1.EndpointSlice) {
+	from, to := serviceOf(old), serviceOf(now)
+	if old != nil && from.Name != "" {
+		kept := slices.DeleteFunc(slices.Clone(c.byService[from]), func(s *discoveryv1.EndpointSlice) bool { return s == old })
+		if len(kept) > 0 {
+			c.byService[from] = kept
+		} else {
+			delete(c.byService, from)
+		}
+		c.events.services = append(c.events.services, from)
+	}
+	if now != nil && to.Name != "" {
+		c.byService[to] = append(slices.Clip(c.byService[to]), now)
+		if to != from {
+			c.events.services = append(c.events.services, to)
+		}
+	}
+	c.stale.slices = true
+}
+
+// locked runs change with the lock held and notifies afterwards of what it noted.
+func (c *Cluster) locked(change func()) {
+	c.mu.Lock()
+	change()
+	events := c.events
+	c.events = pendingEvents{}
+	if !c.loaded {
+		c.loaded = c.isLoaded()
+		events.full, events.services = c.loaded, nil
+	}
+	c.mu.Unlock()
+	if events.full {
+		c.notify(types.NamespacedName{})
+	}
+	for _, name := range events.services {
+		c.notify(name)
+	}
+}
+
+// isLoaded reports whether everything was read once, or may not be read where that is
+// provided for. It is called with the lock held.
+func (c *Cluster) isLoaded() bool {
+	for _, m := range c.mirrors() {
+		if !m.isLoaded() && !(m.isForbidden() && (m == c.tls || m == c.classes)) {
+			return false
+		}
+	}
+	return c.named.answered()
+}
+
+// anyMirror is a mirror of whatever kind.
+type anyMirror interface {
+	run(ctx context.Context)
+	isLoaded() bool
+	isForbidden() bool
+}
+
+func (c *Cluster) mirrors() []anyMirror {
+	all := []anyMirror{c.ingresses, c.classes, c.tls}
+	for _, m := range c.services {
+		all = append(all, m)
+	}
+	for _, m := range c.slices {
+		all = append(all, m)
+	}
+	return all
+}

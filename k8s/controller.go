@@ -1,0 +1,400 @@
+// Package k8s connects the data plane to where its objects come from.
+//
+// A Source has the objects: Cluster reads them from the API server, package manifest from a
+// directory. The Controller turns each Snapshot of them into a live table. What goes back to
+// the API server is written by the elected replica alone: Events for Problems, and the
+// addresses in the Ingresses' status.
+package k8s
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	netv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
+	"github.com/fairlead-ingress/fairlead/tls/certs"
+)
+
+// Source is where the objects come from.
+type Source interface {
+	// Run keeps the objects up to date until ctx ends. It calls notify after each change
+	// that Snapshot shows: with the name of a Service when nothing but EndpointSlices of
+	// that Service changed, else with the zero value. notify does not block.
+	Run(ctx context.Context, notify func(service types.NamespacedName)) error
+	// Snapshot is the present state; nil until everything was loaded once.
+	Snapshot() *ingress.Snapshot
+}
+
+// serviceSource is a Source that can read one Service without making a whole Snapshot, which
+// is what the frequent changes of endpoints need.
+type serviceSource interface {
+	// Service is a Snapshot of the Service and its EndpointSlices alone, which is all that
+	// Translator.Resolve reads; nil until everything was loaded once.
+	Service(name types.NamespacedName) *ingress.Snapshot
+}
+
+// Controller makes what a Source has live. One goroutine, that of Run, does all the work.
+//
+// A change of the endpoints of a Service goes straight to the pools. Any other change makes a
+// new table: at once if the last one is older than HoldOff, else when it is. So a change that
+// comes alone takes no time, and a storm costs at most half of a core.
+type Controller struct {
+	Source     Source
+	Translator *ingress.Translator
+	Proxy      *proxy.Proxy
+	Pools      *upstream.Registry
+	Certs      *certs.Store
+	// HoldOff is the least time between the end of one table's making and the start of the
+	// next: 15 ms if zero. It grows to the time that making a table takes.
+	HoldOff time.Duration
+	// ExtraProblems are mistakes that translation does not see, such as files that cannot
+	// be read; nil for none. It is called from several goroutines.
+	ExtraProblems func() []ingress.Problem
+	// OnUpdate is told of every update, on the Controller's goroutine: it must be quick.
+	OnUpdate func(Update)
+	// Log is nil for none.
+	Log *zap.Logger
+
+	changes  changes
+	ready    atomic.Bool
+	problems atomic.Pointer[[]ingress.Problem]
+
+	// What follows belongs to Run's goroutine.
+
+	plan        plan                                 // what is live
+	config      bool                                 // plan is set
+	resolved    map[upstream.Key]upstream.Resolution // what the live table's pools were given
+	keys        map[types.NamespacedName][]upstream.Key
+	unresolved  map[upstream.Key][]ingress.Problem // what Resolve last complained of
+	quarantined map[types.UID]*netv1.Ingress
+	panics      map[string]struct{} // those that were logged
+	holdUntil   time.Time
+	translate   func(*ingress.Snapshot) *ingress.Result // Translator.Translate, but for tests
+}
+
+// Update is one completed change. All but Since, Took, Swapped, Endpoints and Err describe the
+// state, changed or not. Nothing in it may be modified.
+type Update struct {
+	Generation uint64    // of the live table
+	Since      time.Time // the oldest notification that it answers
+	Took       time.Duration
+	Swapped    bool // a new table is live
+	Endpoints  bool // only the endpoints of Services were looked at
+	Table      *proxy.Table
+	Snapshot   *ingress.Snapshot // the last whole one
+	Problems   []ingress.Problem // sorted, without duplicates
+	Owned      []*netv1.Ingress  // the Ingresses of this controller's classes
+	// Certificates are the bindings of the certificates served.
+	Certificates []certs.Binding
+	// Err is a panic that kept the update from being made: the former state is served.
+	Err error
+}
+
+// Ready reports whether everything was loaded and the first table is live. Once true it stays
+// true, whatever becomes of the Source.
+func (c *Controller) Ready() bool { return c.ready.Load() }
+
+// Problems are all the mistakes known now, sorted and without duplicates.
+func (c *Controller) Problems() []ingress.Problem {
+	var known []ingress.Problem
+	if p := c.problems.Load(); p != nil {
+		known = *p
+	}
+	return c.withExtra(known)
+}
+
+func (c *Controller) withExtra(known []ingress.Problem) []ingress.Problem {
+	if c.ExtraProblems == nil {
+		return known
+	}
+	return mergeProblems(known, c.ExtraProblems())
+}
+
+// Run serves what the Source has until ctx ends, or until the Source fails for good.
+func (c *Controller) Run(ctx context.Context) error {
+	c.changes.wake = make(chan struct{}, 1)
+	c.resolved = make(map[upstream.Key]upstream.Resolution)
+	c.unresolved = make(map[upstream.Key][]ingress.Problem)
+	c.quarantined = make(map[types.UID]*netv1.Ingress)
+	c.panics = make(map[string]struct{})
+	if c.HoldOff == 0 {
+		c.HoldOff = 15 * time.Millisecond
+	}
+	if c.Log == nil {
+		c.Log = zap.NewNop()
+	}
+	if c.translate == nil {
+		c.translate = c.Translator.Translate
+	}
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- c.Source.Run(ctx, c.changes.notify) }()
+	c.changes.notify(types.NamespacedName{}) // a Source that is loaded already has nothing to tell
+
+	hold := time.NewTimer(0)
+	defer hold.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("source of objects: %w", err)
+			}
+			return nil
+		case err := <-ended:
+			if ctx.Err() != nil {
+				ended <- err
+				continue
+			}
+			if err == nil {
+				err = errors.New("ended by itself")
+			}
+			return fmt.Errorf("source of objects: %w", err)
+		case <-c.changes.wake:
+		case <-hold.C:
+		}
+		if wait := c.step(); wait > 0 {
+			hold.Reset(wait)
+		}
+	}
+}
+
+// step does what can be done now. It returns the time after which it must be called again
+// though nothing is notified; zero for never.
+func (c *Controller) step() time.Duration {
+	wait := time.Until(c.holdUntil)
+	pending := c.changes.take(wait <= 0)
+	if !pending.full.IsZero() {
+		start := time.Now()
+		if !c.full(pending.full) {
+			c.changes.restore(pending)
+			return 0 // nothing is loaded: Source notifies when it is
+		}
+		end := time.Now()
+		c.holdUntil = end.Add(max(c.HoldOff, end.Sub(start)))
+		wait = time.Until(c.holdUntil)
+	} else if len(pending.services) > 0 && c.config {
+		c.endpoints(pending.services)
+	}
+	if c.changes.wantsFull() {
+		return max(wait, time.Microsecond)
+	}
+	return 0
+}
+
+// full makes a table of everything. It reports false when the Source has nothing yet.
+func (c *Controller) full(since time.Time) bool {
+	start := time.Now()
+	s := c.Source.Snapshot()
+	if s == nil {
+		return false
+	}
+	p, err := c.planWithout(s)
+	if err != nil {
+		c.update(Update{Since: since, Took: time.Since(start), Err: err})
+		return true
+	}
+	swapped := p.table != c.plan.table
+
+	// Make before break: the pools are filled and the certificates stored before the table
+	// that needs them is live; what it no longer needs goes last.
+	for k := range p.table.Keys() {
+		c.resolve(k, p.result.Resolutions[k])
+	}
+	if !c.config || !equalCertificates(c.plan.result, p.result) {
+		c.Certs.Swap(certs.NewSet(p.result.Certificates, p.result.DefaultCertificate))
+	} else {
+		p.result.Certificates = c.plan.result.Certificates
+	}
+	if swapped {
+		c.Proxy.Swap(p.table)
+		c.Pools.Retain(p.table.Keys())
+		c.index(p.table.Keys())
+	}
+	first := !c.config
+	c.plan, c.config = p, true
+	problems := mergeProblems(p.result.Problems, ingress.ConflictProblems(p.conflicts), c.quarantineProblems())
+	c.report(problems)
+	c.problems.Store(&problems)
+	c.ready.Store(true)
+	took := time.Since(start)
+	level := c.Log.Debug
+	if first {
+		level = c.Log.Info
+	}
+	level("table made", zap.Bool("swapped", swapped), zap.Uint64("generation", p.table.Generation()), zap.Int("routes", p.table.Len()),
+		zap.Int("ingresses", len(p.result.Owned)), zap.Int("problems", len(problems)), zap.Duration("took", took))
+	c.update(Update{Since: since, Took: took, Swapped: swapped})
+	return true
+}
+
+// resolve gives the Pool of k what k leads to, if that changed.
+func (c *Controller) resolve(k upstream.Key, r upstream.Resolution) {
+	if last, ok := c.resolved[k]; ok && equalResolution(last, r) {
+		return
+	}
+	c.resolved[k] = r
+	c.Pools.Pool(k).Set(r)
+}
+
+// index notes which backends each Service has, and forgets the pools that were given up.
+func (c *Controller) index(keys map[upstream.Key]struct{}) {
+	c.keys = make(map[types.NamespacedName][]upstream.Key, len(keys))
+	for k := range keys {
+		name := types.NamespacedName{Namespace: k.Namespace, Name: k.Service}
+		c.keys[name] = append(c.keys[name], k)
+	}
+	gone := func(k upstream.Key) bool { _, ok := keys[k]; return !ok }
+	maps.DeleteFunc(c.resolved, func(k upstream.Key, _ upstream.Resolution) bool { return gone(k) })
+	maps.DeleteFunc(c.unresolved, func(k upstream.Key, _ []ingress.Problem) bool { return gone(k) })
+}
+
+// endpoints resolves the backends of the given Services again. When their Problems changed a
+// full update follows, for Problems are its to report.
+func (c *Controller) endpoints(services map[types.NamespacedName]time.Time) {
+	start := time.Now()
+	var since time.Time
+	err := guard(func() {
+		for name, at := range services {
+			if since.IsZero() || at.Before(since) {
+				since = at
+			}
+			if len(c.keys[name]) == 0 {
+				continue
+			}
+			s := c.service(name)
+			for _, k := range c.keys[name] {
+				before := c.resolved[k]
+				r, problems := c.Translator.Resolve(s, k)
+				c.resolve(k, r)
+				last, known := c.unresolved[k]
+				c.unresolved[k] = problems
+				if known && !slices.EqualFunc(last, problems, equalProblem) || !known && (len(problems) > 0 || before.Reason != "") {
+					c.changes.notifyAt(types.NamespacedName{}, at)
+				}
+			}
+		}
+	})
+	if err != nil {
+		c.panicked(err)
+	}
+	c.update(Update{Since: since, Took: time.Since(start), Endpoints: true, Err: err})
+}
+
+func (c *Controller) service(name types.NamespacedName) *ingress.Snapshot {
+	if s, ok := c.Source.(serviceSource); ok {
+		return s.Service(name)
+	}
+	return c.Source.Snapshot()
+}
+
+// update completes u with the live state and hands it on.
+func (c *Controller) update(u Update) {
+	if c.OnUpdate == nil {
+		return
+	}
+	if c.config {
+		u.Generation, u.Table, u.Snapshot = c.plan.table.Generation(), c.plan.table, c.plan.snapshot
+		u.Owned, u.Certificates = c.plan.result.Owned, c.plan.result.Certificates
+	}
+	u.Problems = c.Problems()
+	c.OnUpdate(u)
+}
+
+// maxReported is how many new Problems of one update are logged one by one.
+const maxReported = 20
+
+// report logs the Problems that were not there before.
+func (c *Controller) report(problems []ingress.Problem) {
+	var before []ingress.Problem
+	if p := c.problems.Load(); p != nil {
+		before = *p
+	}
+	added := 0
+	for _, p := range problems {
+		if _, known := slices.BinarySearchFunc(before, p, ingress.Problem.Compare); known {
+			continue
+		}
+		if added++; added <= maxReported {
+			c.Log.Warn("problem", zap.Stringer("object", p.Object), zap.Stringer("severity", p.Severity),
+				zap.String("reason", string(p.Reason)), zap.String("field", p.Field), zap.NamedError("problem", p.Err))
+		}
+	}
+	if added > maxReported {
+		c.Log.Warn("more problems, see /debug/problems", zap.Int("more", added-maxReported))
+	}
+}
+
+// changes is what was notified and not yet dealt with. Its methods may be called from any
+// goroutine.
+type changes struct {
+	wake chan struct{} // holds one token while there may be something to do
+
+	mu sync.Mutex
+	pendingChanges
+}
+
+type pendingChanges struct {
+	full     time.Time // of the oldest change that needs a new table; zero for none
+	services map[types.NamespacedName]time.Time
+}
+
+func (c *changes) notify(service types.NamespacedName) { c.notifyAt(service, time.Now()) }
+
+func (c *changes) notifyAt(service types.NamespacedName, at time.Time) {
+	c.mu.Lock()
+	if service == (types.NamespacedName{}) {
+		if c.full.IsZero() {
+			c.full = at
+		}
+	} else if _, ok := c.services[service]; !ok {
+		if c.services == nil {
+			c.services = make(map[types.NamespacedName]time.Time)
+		}
+		c.services[service] = at
+	}
+	c.mu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take removes and returns what is to be done: everything, for a new table covers endpoints
+// too; or without full only the endpoints.
+func (c *changes) take(full bool) pendingChanges {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	taken := pendingChanges{services: c.services}
+	c.services = nil
+	if full {
+		taken.full = c.full
+		c.full = time.Time{}
+	}
+	return taken
+}
+
+// restore puts back what could not be done.
+func (c *changes) restore(p pendingChanges) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.full = p.full
+}
+
+func (c *changes) wantsFull() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.full.IsZero()
+}

@@ -1,0 +1,95 @@
+package k8s
+
+import (
+	"slices"
+	"sync"
+
+	netv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// liveStatus is what the status of an Ingress says now.
+type liveStatus struct {
+	uid       types.UID
+	version   string // the resource version that it was read at
+	addresses []netv1.IngressLoadBalancerIngress
+	// ours says that addresses were last written by our field manager, as the API server
+	// keeps account: whoever writes the list later takes it over.
+	ours bool
+}
+
+// statuses is what the Ingresses' status says. It is kept apart from the objects of Snapshots,
+// since a change of status changes nothing that is served.
+type statuses struct {
+	manager string // our field manager
+
+	mu     sync.Mutex
+	live   map[types.NamespacedName]liveStatus
+	listen func(types.NamespacedName) // nil for none; it must not block
+}
+
+// strip removes from an Ingress what nobody reads and keeps of its managedFields the one line
+// that says whether we wrote the status.
+func (s *statuses) strip(ing *netv1.Ingress) {
+	var ours []metav1.ManagedFieldsEntry
+	if s.wroteStatus(ing) {
+		ours = []metav1.ManagedFieldsEntry{{Manager: s.manager, Subresource: "status"}}
+	}
+	stripMeta(&ing.ObjectMeta)
+	ing.ManagedFields = ours
+}
+
+func (s *statuses) wroteStatus(ing *netv1.Ingress) bool {
+	return slices.ContainsFunc(ing.ManagedFields, func(f metav1.ManagedFieldsEntry) bool {
+		return f.Subresource == "status" && f.Manager == s.manager
+	})
+}
+
+// see notes a version of an Ingress.
+func (s *statuses) see(ing *netv1.Ingress, gone bool) {
+	s.mu.Lock()
+	name := keyOf(ing)
+	if gone {
+		delete(s.live, name)
+	} else {
+		if s.live == nil {
+			s.live = make(map[types.NamespacedName]liveStatus)
+		}
+		s.live[name] = liveStatus{
+			uid: ing.UID, version: ing.ResourceVersion,
+			addresses: ing.Status.LoadBalancer.Ingress, ours: s.wroteStatus(ing),
+		}
+	}
+	listen := s.listen
+	s.mu.Unlock()
+	if listen != nil {
+		listen(name)
+	}
+}
+
+// get returns the status of one Ingress.
+func (s *statuses) get(name types.NamespacedName) (liveStatus, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, ok := s.live[name]
+	return l, ok
+}
+
+// names are the Ingresses that there are.
+func (s *statuses) names() []types.NamespacedName {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := make([]types.NamespacedName, 0, len(s.live))
+	for name := range s.live {
+		names = append(names, name)
+	}
+	return names
+}
+
+// setListener has f told of every version of an Ingress that comes; nil for nobody.
+func (s *statuses) setListener(f func(types.NamespacedName)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listen = f
+}

@@ -1,0 +1,224 @@
+package k8s
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"time"
+
+	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+)
+
+// object is a pointer to an API object.
+type object interface {
+	comparable
+	metav1.Object
+	runtime.Object
+}
+
+// mirror holds the objects of one kind as client-go's Reflector reports them. A shared
+// informer would keep a second copy of each change in a queue and could not keep the pointers
+// of objects that a relist finds unchanged.
+type mirror[T object] struct {
+	cluster  *Cluster
+	kind     string
+	resource resource
+	selector selector
+	// strip removes from a new object what nobody reads.
+	strip func(T)
+	// same reports whether two versions of an object differ in nothing that matters.
+	same func(old, now T) bool
+	// changed is called with the cluster's lock held; old or now is nil.
+	changed func(old, now T)
+	// see, if set, is called with the lock held for every version of an object, those that
+	// are dropped as the same too; gone says that it was deleted.
+	see func(obj T, gone bool)
+
+	// Guarded by the cluster's lock.
+
+	objects   map[types.NamespacedName]T
+	loaded    bool // objects is what the API server said once
+	forbidden bool // the last list was refused
+	// The last list or watch failed, and that was logged.
+	listFailing, watchFailing bool
+}
+
+// selector narrows what is read.
+type selector struct{ fields, labels string }
+
+// resource is how objects of a kind are listed and watched.
+type resource struct {
+	list  func(context.Context, metav1.ListOptions) (runtime.Object, error)
+	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
+}
+
+func resourceOf[L runtime.Object](list func(context.Context, metav1.ListOptions) (L, error),
+	watch func(context.Context, metav1.ListOptions) (watch.Interface, error),
+) resource {
+	return resource{
+		list:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return list(ctx, o) },
+		watch: watch,
+	}
+}
+
+// retry is short, for a change must not wait half a minute when the API server is back.
+var retry = wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Steps: 4, Cap: 5 * time.Second, Jitter: 0.5}
+
+func (m *mirror[T]) run(ctx context.Context) {
+	backoff := retry
+	var zero T
+	r := cache.NewReflectorWithOptions(&cache.ListWatch{
+		ListWithContextFunc:  m.list,
+		WatchFuncWithContext: m.watch,
+	}, reflect.New(reflect.TypeOf(zero).Elem()).Interface(), m, cache.ReflectorOptions{Name: m.kind, Backoff: &backoff})
+	r.RunWithContext(ctx)
+}
+
+func (m *mirror[T]) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	o.FieldSelector, o.LabelSelector = m.selector.fields, m.selector.labels
+	list, err := m.resource.list(ctx, o)
+	m.outcome(ctx, &m.listFailing, err)
+	return list, err
+}
+
+func (m *mirror[T]) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	o.FieldSelector, o.LabelSelector = m.selector.fields, m.selector.labels
+	w, err := m.resource.watch(ctx, o)
+	if err == nil || o.SendInitialEvents == nil {
+		m.outcome(ctx, &m.watchFailing, err)
+		return w, err
+	}
+	// A watch that should have begun with a list failed. The Reflector lists instead, which
+	// is what tells whether objects can be read. When the connection was refused it would
+	// first wait without heeding ctx; an error of another kind spares that.
+	if net.IsConnectionRefused(err) {
+		err = errors.New(err.Error())
+	}
+	return w, err
+}
+
+// outcome notes whether the API server let us read, and logs when that changes.
+func (m *mirror[T]) outcome(ctx context.Context, failing *bool, err error) {
+	if ctx.Err() != nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return
+	}
+	m.cluster.locked(func() {
+		log := m.cluster.log.With(zap.String("kind", m.kind))
+		if (err != nil) != *failing {
+			*failing = err != nil
+			if err == nil {
+				log.Info("reading objects again")
+			} else {
+				log.Warn("objects cannot be read; those read before are kept", zap.Error(err))
+			}
+		}
+		if forbidden := apierrors.IsForbidden(err); forbidden != m.forbidden && failing == &m.listFailing {
+			m.forbidden = forbidden
+			m.cluster.settle()
+		}
+	})
+}
+
+func (m *mirror[T]) isLoaded() bool    { return m.loaded }
+func (m *mirror[T]) isForbidden() bool { return m.forbidden }
+
+// Add implements cache.ReflectorStore.
+func (m *mirror[T]) Add(obj any) error { return m.Update(obj) }
+
+// Update implements cache.ReflectorStore.
+func (m *mirror[T]) Update(obj any) error {
+	now := obj.(T)
+	m.strip(now)
+	m.cluster.locked(func() { m.put(now) })
+	return nil
+}
+
+// Delete implements cache.ReflectorStore.
+func (m *mirror[T]) Delete(obj any) error {
+	m.cluster.locked(func() { m.remove(keyOf(obj.(T)), obj.(T)) })
+	return nil
+}
+
+// Replace implements cache.ReflectorStore: the result of a list.
+func (m *mirror[T]) Replace(list []any, _ string) error {
+	m.cluster.locked(func() {
+		if m.objects == nil {
+			m.objects = make(map[types.NamespacedName]T, len(list))
+		}
+		listed := make(map[types.NamespacedName]struct{}, len(list))
+		for _, obj := range list {
+			now := obj.(T)
+			m.strip(now)
+			listed[keyOf(now)] = struct{}{}
+			m.put(now)
+		}
+		for k, old := range m.objects {
+			if _, ok := listed[k]; !ok {
+				m.remove(k, old)
+			}
+		}
+		if !m.loaded {
+			m.loaded = true
+			m.cluster.events.full = true
+			m.cluster.settle()
+		}
+	})
+	return nil
+}
+
+// Resync implements cache.ReflectorStore.
+func (m *mirror[T]) Resync() error { return nil }
+
+// Transformer implements cache.TransformingStore: the objects of a list are stripped as they
+// come and not when they are all there.
+func (m *mirror[T]) Transformer() cache.TransformFunc {
+	return func(obj any) (any, error) {
+		if o, ok := obj.(T); ok {
+			m.strip(o)
+		}
+		return obj, nil
+	}
+}
+
+// put is called with the lock held.
+func (m *mirror[T]) put(now T) {
+	k := keyOf(now)
+	if m.see != nil {
+		m.see(now, false)
+	}
+	old, known := m.objects[k]
+	if known && m.same(old, now) {
+		return
+	}
+	if m.objects == nil {
+		m.objects = make(map[types.NamespacedName]T)
+	}
+	m.objects[k] = now
+	m.changed(old, now)
+}
+
+// remove is called with the lock held.
+func (m *mirror[T]) remove(k types.NamespacedName, obj T) {
+	if m.see != nil {
+		m.see(obj, true)
+	}
+	old, known := m.objects[k]
+	if !known {
+		return
+	}
+	delete(m.objects, k)
+	var none T
+	m.changed(old, none)
+}
+
+func keyOf(obj metav1.Object) types.NamespacedName {
+	return types.NamespacedName{Namespace: obj.GetNamespace(), Name: obj.GetName()}
+}

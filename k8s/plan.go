@@ -1,0 +1,177 @@
+package k8s
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"runtime/debug"
+	"slices"
+
+	"go.uber.org/zap"
+	netv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
+	"github.com/fairlead-ingress/fairlead/router"
+	"github.com/fairlead-ingress/fairlead/tls/certs"
+)
+
+// ReasonTranslationPanicked is the Reason of the Problem on an Ingress that is not served
+// because translating it panicked, which is a mistake of ours and not of its author.
+const ReasonTranslationPanicked ingress.Reason = "TranslationPanicked"
+
+// plan is a Snapshot with what it was made into.
+type plan struct {
+	snapshot  *ingress.Snapshot
+	result    *ingress.Result
+	table     *proxy.Table
+	conflicts []router.Conflict
+}
+
+// make translates and compiles s. The table is the live one when the configuration is the
+// same. The error is a panic.
+func (c *Controller) make(s *ingress.Snapshot) (p plan, err error) {
+	err = guard(func() {
+		p = plan{snapshot: s, result: c.translate(s)}
+		if c.config && equalConfig(c.plan.result.Config, p.result.Config) {
+			p.result.Config = c.plan.result.Config
+			p.table, p.conflicts = c.plan.table, c.plan.conflicts
+			return
+		}
+		p.table, p.conflicts = c.Proxy.Compile(p.result.Config)
+	})
+	return p, err
+}
+
+// planWithout makes s. Ingresses that make it panic are found, left out and remembered until
+// they change.
+func (c *Controller) planWithout(s *ingress.Snapshot) (plan, error) {
+	p, err := c.make(c.without(s))
+	if err == nil {
+		return p, nil
+	}
+	c.panicked(err)
+	bad := c.poisoned(s, c.without(s).Ingresses)
+	if len(bad) == 0 {
+		return plan{}, err
+	}
+	for _, ing := range bad {
+		c.quarantined[ing.UID] = ing
+		c.Log.Error("ingress left out: translating it panicked", zap.String("ingress", ing.Namespace+"/"+ing.Name))
+	}
+	return c.make(c.without(s))
+}
+
+// without is s less the Ingresses in quarantine. Those that changed or went leave it.
+func (c *Controller) without(s *ingress.Snapshot) *ingress.Snapshot {
+	if len(c.quarantined) == 0 {
+		return s
+	}
+	kept := make([]*netv1.Ingress, 0, len(s.Ingresses))
+	still := make(map[types.UID]*netv1.Ingress)
+	for _, ing := range s.Ingresses {
+		if c.quarantined[ing.UID] == ing {
+			still[ing.UID] = ing
+		} else {
+			kept = append(kept, ing)
+		}
+	}
+	c.quarantined = still
+	t := *s
+	t.Ingresses = kept
+	return &t
+}
+
+// poisoned finds the Ingresses of list that panic each by itself, by halving.
+func (c *Controller) poisoned(s *ingress.Snapshot, list []*netv1.Ingress) []*netv1.Ingress {
+	if len(list) == 0 {
+		return nil
+	}
+	t := *s
+	t.Ingresses = list
+	if _, err := c.make(&t); err == nil {
+		return nil
+	}
+	if len(list) == 1 {
+		return list
+	}
+	half := len(list) / 2
+	return slices.Concat(c.poisoned(s, list[:half]), c.poisoned(s, list[half:]))
+}
+
+func (c *Controller) quarantineProblems() []ingress.Problem {
+	var problems []ingress.Problem
+	for ing := range maps.Values(c.quarantined) {
+		problems = append(problems, ingress.Problem{
+			Object:   ingress.Object{Kind: "Ingress", Namespace: ing.Namespace, Name: ing.Name, UID: ing.UID},
+			Severity: ingress.Error, Reason: ReasonTranslationPanicked,
+			Err: fmt.Errorf("this Ingress made the controller panic and is not served; the controller's log has the stack"),
+		})
+	}
+	return problems
+}
+
+// panicError is a recovered panic.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// guard calls f and returns its panic, if any, as an error.
+func guard(f func()) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{v, debug.Stack()}
+		}
+	}()
+	f()
+	return nil
+}
+
+// panicked logs a panic with its stack, each text once.
+func (c *Controller) panicked(err error) {
+	text := err.Error()
+	if _, known := c.panics[text]; known || len(c.panics) >= 100 {
+		return
+	}
+	c.panics[text] = struct{}{}
+	stack := ""
+	if p, ok := err.(*panicError); ok {
+		stack = string(p.stack)
+	}
+	c.Log.Error("update panicked", zap.Error(err), zap.String("stack", stack))
+}
+
+// mergeProblems joins lists of Problems to one that is sorted and without duplicates.
+func mergeProblems(lists ...[]ingress.Problem) []ingress.Problem {
+	all := slices.Concat(lists...)
+	slices.SortFunc(all, ingress.Problem.Compare)
+	return slices.CompactFunc(all, equalProblem)
+}
+
+func equalProblem(p, q ingress.Problem) bool {
+	return p.Compare(q) == 0 && p.Object.UID == q.Object.UID
+}
+
+// equalConfig reports whether two configurations are the same, rule by rule in their order.
+// Rules that are the same pointer, which is nearly all of them, cost nothing.
+func equalConfig(a, b proxy.Config) bool {
+	return a.DefaultBackend == b.DefaultBackend &&
+		slices.EqualFunc(a.Rules, b.Rules, func(r, s *proxy.Rule) bool { return r == s || reflect.DeepEqual(r, s) })
+}
+
+func equalResolution(a, b upstream.Resolution) bool {
+	return a.Protocol == b.Protocol && a.Reason == b.Reason && slices.Equal(a.Addresses, b.Addresses)
+}
+
+// equalCertificates compares certificates as pointers: each Secret is parsed once.
+func equalCertificates(a, b *ingress.Result) bool {
+	return a.DefaultCertificate == b.DefaultCertificate &&
+		slices.EqualFunc(a.Certificates, b.Certificates, func(x, y certs.Binding) bool {
+			return x.Host == y.Host && x.Reason == y.Reason && x.Source == y.Source && slices.Equal(x.Certificates, y.Certificates)
+		})
+}

@@ -1,0 +1,78 @@
+package k8s
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// RestConfig says how to reach the API server: by the kubeconfig file, with apiserverHost
+// (a URL) in place of its server when that is given; with neither, as the Pod's ServiceAccount.
+//
+// Requests are protobuf. They are limited to a rate at which a thousand writes of status take
+// seconds: the API server's own priority and fairness protects it.
+func RestConfig(kubeconfig, apiserverHost string) (*rest.Config, error) {
+	var cfg *rest.Config
+	var err error
+	if kubeconfig == "" && apiserverHost == "" {
+		cfg, err = rest.InClusterConfig()
+		if errors.Is(err, rest.ErrNotInCluster) {
+			err = errors.New("not in a cluster (KUBERNETES_SERVICE_HOST is not set): want a kubeconfig, an API server's URL or a directory of manifests")
+		}
+	} else {
+		// Only the named file, never one that the environment names: a controller must not
+		// serve another cluster by accident.
+		cfg, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+			&clientcmd.ClientConfigLoadingRules{ExplicitPath: kubeconfig},
+			&clientcmd.ConfigOverrides{ClusterInfo: clientcmdapi.Cluster{Server: apiserverHost}}).ClientConfig()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("configuration of the API client: %w", err)
+	}
+	cfg.UserAgent = userAgent()
+	cfg.QPS, cfg.Burst = 200, 400
+	cfg.ContentType = runtime.ContentTypeProtobuf
+	cfg.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	cfg.WarningHandler = rest.NoWarnings{}
+	return cfg, nil
+}
+
+func userAgent() string {
+	version := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		version = strings.Trim(info.Main.Version, "()")
+	}
+	return "fairlead/" + version
+}
+
+// PodNamespace is the namespace that this process runs in: that of the variable POD_NAMESPACE,
+// else of its ServiceAccount, else "default".
+func PodNamespace() string {
+	if ns := os.Getenv("POD_NAMESPACE"); ns != "" {
+		return ns
+	}
+	if b, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace"); err == nil {
+		if ns := strings.TrimSpace(string(b)); ns != "" {
+			return ns
+		}
+	}
+	return "default"
+}
+
+// PodName names this process among the replicas: by the variable POD_NAME, else by the host's name.
+func PodName() string {
+	if name := os.Getenv("POD_NAME"); name != "" {
+		return name
+	}
+	if name, err := os.Hostname(); err == nil {
+		return name
+	}
+	return "fairlead"
+}
