@@ -45,16 +45,20 @@ type Proxy struct {
 
 	table    atomic.Pointer[Table]
 	draining atomic.Bool
+	inFlight atomic.Int64
 	tunnels  tunnels
 }
 
-// New returns a Proxy with an empty table: it answers 404 to everything until Swap.
+// New returns a Proxy without a table: it answers 503 to everything until Swap.
 func New(pools *upstream.Registry) *Proxy {
 	p := &Proxy{Pools: pools}
 	empty, _ := router.Build(nil, nil)
 	p.table.Store(&Table{routes: empty})
 	return p
 }
+
+// InFlight is the number of requests that are being served, tunnels included.
+func (p *Proxy) InFlight() int { return int(p.inFlight.Load()) }
 
 // Drain makes every response from now on the last of its connection: HTTP/1 clients get
 // Connection: close, HTTP/2 clients GOAWAY. New connections are still served.
@@ -64,6 +68,8 @@ var writers = sync.Pool{New: func() any { return &responseWriter{x: new(Exchange
 
 // ServeHTTP routes r and runs it through its route's handler.
 func (p *Proxy) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	p.inFlight.Add(1)
+	defer p.inFlight.Add(-1)
 	w := writers.Get().(*responseWriter)
 	x := w.x
 	*x = Exchange{
@@ -94,6 +100,12 @@ func (p *Proxy) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		}
 	}()
 
+	if t.generation == 0 {
+		// Not ready, and no load balancer should send requests here; but a 404 would be a lie.
+		w.Header().Set("Retry-After", "1")
+		Answer{http.StatusServiceUnavailable, "starting"}.ServeHTTP(w, r)
+		return
+	}
 	if a := p.admit(x, r); a != (Answer{}) {
 		a.ServeHTTP(w, r)
 		return
@@ -115,7 +127,7 @@ func (p *Proxy) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if path.DotSegments {
-		forwardPath(r, path.Match)
+		forwardPath(r, path.Forward)
 	}
 	switch {
 	case matched != nil:

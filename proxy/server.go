@@ -123,7 +123,7 @@ func (s *Server) Addresses() map[string]net.Addr {
 	return addresses
 }
 
-// Serve accepts connections until Shutdown or Close, or until a port fails.
+// Serve accepts connections until Shutdown or Close. When a port fails, all are closed.
 func (s *Server) Serve() error {
 	failed := make(chan error, len(s.ports))
 	for _, p := range s.ports {
@@ -138,6 +138,7 @@ func (s *Server) Serve() error {
 				err = nil
 			} else {
 				err = fmt.Errorf("%s port: %w", p.name, err)
+				s.Close()
 			}
 			failed <- err
 		}()

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"sync/atomic"
+	"time"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+)
+
+// admin is the port for probes, metrics and debugging. Clients never reach it: it has a
+// listener of its own, and the data plane refuses to connect to it.
+type admin struct {
+	listener net.Listener
+	server   *http.Server
+	// stopping makes the instance not ready, for load balancers to look elsewhere.
+	stopping atomic.Bool
+}
+
+func newAdmin(address string, in *instance) (*admin, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("admin port: %w", err)
+	}
+	a := &admin{listener: l}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		text(w, http.StatusOK, adminIndex)
+	})
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		switch {
+		case a.stopping.Load():
+			text(w, http.StatusServiceUnavailable, "shutting down\n")
+		case !in.controller.Ready():
+			text(w, http.StatusServiceUnavailable, "not ready: the first table is not live yet\n")
+		default:
+			text(w, http.StatusOK, "ok\n")
+		}
+	})
+	mux.Handle("GET /metrics", in.metrics.Handler())
+	mux.HandleFunc("GET /debug/table", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = in.proxy.Table().WriteTo(w) // the client's affair
+	})
+	mux.HandleFunc("GET /debug/problems", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		_ = enc.Encode(in.shownProblems()) // the client's affair
+	})
+	if in.profiling {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	a.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 60 * time.Second}
+	return a, nil
+}
+
+const adminIndex = `Fairlead
+  /livez           the process lives
+  /readyz          everything was loaded and the first table is live
+  /metrics         Prometheus metrics
+  /debug/table     the routes that are served
+  /debug/problems  the mistakes found in the configuration, as JSON
+`
+
+func text(w http.ResponseWriter, status int, body string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprint(w, body) // the client's affair
+}
+
+// shownProblem is a Problem as /debug/problems and "fairlead check -o json" show it.
+type shownProblem struct {
+	Severity string `json:"severity"`
+	Reason   string `json:"reason"`
+	Object   string `json:"object"`
+	Field    string `json:"field,omitempty"`
+	Text     string `json:"text"`
+	File     string `json:"file,omitempty"`
+	Line     int    `json:"line,omitempty"`
+}
+
+// compare orders by place, then by what is said.
+func (p shownProblem) compare(q shownProblem) int {
+	return cmp.Or(cmp.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line), cmp.Compare(p.Object, q.Object),
+		cmp.Compare(p.Reason, q.Reason), cmp.Compare(p.Text, q.Text))
+}
+
+// position finds the place of a field of an object in a file.
+type position func(o ingress.Object, field string) (file string, line int, ok bool)
+
+func show(p ingress.Problem, where position) shownProblem {
+	s := shownProblem{
+		Severity: p.Severity.String(), Reason: string(p.Reason), Object: p.Object.String(),
+		Field: p.Field, Text: p.Err.Error(),
+	}
+	if where != nil {
+		if file, line, ok := where(p.Object, p.Field); ok {
+			s.File, s.Line = file, line
+		}
+	}
+	return s
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+	"github.com/fairlead-ingress/fairlead/k8s/manifest"
+	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
+)
+
+func checkCommand() *cobra.Command {
+	var o options
+	var output string
+	c := &cobra.Command{
+		Use:   "check PATH...",
+		Short: "Find the mistakes in manifests, with file and line",
+		Long: `Find the mistakes in manifests before they are applied.
+
+PATH is a file, a directory, or - for standard input. Every Problem that a running
+instance would report for these objects is printed as a line
+
+  FILE:LINE: error|warning: Reason: Kind namespace/name: text
+
+An error is where a route will not do what is written: it is dropped, answers 404 or
+503, or has the wrong certificate. The exit status is 1 when there are errors, 2 for a
+wrong command line.`,
+		Example: "  fairlead check ./manifests\n  kustomize build . | fairlead check -",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{errors.New("check: want a file, a directory or - for standard input")}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, paths []string) error {
+			if output != "text" && output != "json" {
+				return usageError{fmt.Errorf("--output: %q is not text or json", output)}
+			}
+			s := settings{options: o}
+			var bad mistakes
+			if s.checkTranslation(&bad); len(bad) > 0 {
+				return errors.Join(bad...)
+			}
+			m, err := manifest.Load(paths...)
+			if err != nil {
+				return err
+			}
+			found := checkManifests(m, s.translation())
+			if err := printProblems(c.OutOrStdout(), found, output); err != nil {
+				return err
+			}
+			if slices.ContainsFunc(found, func(p shownProblem) bool { return p.Severity == ingress.Error.String() }) {
+				return errSilent
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVarP(&output, "output", "o", "text", "`format`: text or json")
+	o.registerTranslation(c.Flags())
+	return c
+}
+
+// checkManifests translates m as an instance would and returns every Problem, by place.
+func checkManifests(m *manifest.Manifests, o ingress.Options) []shownProblem {
+	var found []shownProblem
+	for _, p := range m.Problems() {
+		s := show(p.Problem, nil)
+		s.File, s.Line = p.File, p.Line
+		found = append(found, s)
+	}
+	result := ingress.NewTranslator(o).Translate(m.Snapshot())
+	pools := upstream.NewRegistry(upstream.Options{})
+	defer pools.Close()
+	_, conflicts := proxy.New(pools).Compile(result.Config)
+	for _, p := range append(result.Problems, ingress.ConflictProblems(conflicts)...) {
+		found = append(found, show(p, m.Position))
+	}
+	slices.SortStableFunc(found, shownProblem.compare)
+	return slices.Compact(found)
+}
+
+func printProblems(w io.Writer, found []shownProblem, output string) error {
+	if output == "json" {
+		if found == nil {
+			found = []shownProblem{}
+		}
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(found)
+	}
+	for _, p := range found {
+		place := p.File
+		if p.Line > 0 {
+			place = fmt.Sprintf("%s:%d", p.File, p.Line)
+		}
+		if place == "" {
+			place = "-"
+		}
+		if _, err := fmt.Fprintf(w, "%s: %s: %s: %s: %s\n", place, p.Severity, p.Reason, p.Object, p.Text); err != nil {
+			return err
+		}
+	}
+	return nil
+}

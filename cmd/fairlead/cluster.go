@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	netv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/fairlead-ingress/fairlead/k8s"
+)
+
+// cluster is what an instance has to do with its API server: the objects that it reads, and
+// what it writes while it is the leader.
+type cluster struct {
+	source  *k8s.Cluster
+	contact k8s.Contact
+	leader  *k8s.Leader // nil without election
+	events  *k8s.Events
+	status  *k8s.Status // nil when no status is written
+	clear   bool        // take the addresses back at the end
+	log     *zap.Logger
+}
+
+func newCluster(s settings, log *zap.Logger) (*cluster, error) {
+	config, err := k8s.RestConfig(s.kubeconfig, s.apiserverHost)
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{log: log, clear: s.updateStatusOnShutdown}
+	config.Wrap(c.contact.Wrap)
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("API client: %w", err)
+	}
+
+	class := k8s.ControllerClass
+	if len(s.controllerClasses) > 0 {
+		class = s.controllerClasses[0]
+	}
+	lease := s.electionID
+	if lease == "" {
+		lease = k8s.LeaseName(class)
+	}
+	fieldManager := lease + "-status"
+	options := k8s.ClusterOptions{
+		Client: client, Namespace: s.watchNamespace, PublishService: s.publish, DefaultCertificate: s.defaultCert,
+		DefaultBackend: types.NamespacedName{Namespace: s.defaultBackend.Namespace, Name: s.defaultBackend.Service},
+		FieldManager:   fieldManager, Log: log.Named("cluster"),
+	}
+	if s.watchNamespace != "" {
+		// With Roles alone IngressClasses cannot be read: the one that we were told of is ours.
+		options.AssumedClass = &netv1.IngressClass{
+			ObjectMeta: metav1.ObjectMeta{Name: s.ingressClass},
+			Spec:       netv1.IngressClassSpec{Controller: class},
+		}
+	}
+	c.source = k8s.NewCluster(options)
+	c.events = &k8s.Events{Client: client, Controller: class, Instance: k8s.PodName(), Log: log.Named("events")}
+	addresses := k8s.Addresses{Service: s.publish}
+	for _, list := range s.publishStatusAddresses {
+		addresses.Fixed = append(addresses.Fixed, k8s.ParseAddresses(list)...)
+	}
+	if s.updateStatus && (len(addresses.Fixed) > 0 || s.publishService != "") {
+		c.status = &k8s.Status{
+			Client: client, Cluster: c.source, Addresses: addresses, FieldManager: fieldManager, Log: log.Named("status"),
+		}
+	}
+	if !s.disableLeaderElection {
+		c.leader = &k8s.Leader{
+			Client: client, Namespace: k8s.PodNamespace(), Name: lease, Identity: k8s.PodName(), TTL: s.electionTTL, Log: log.Named("leader"),
+		}
+	}
+	return c, nil
+}
+
+// updated tells the writers of the present state.
+func (c *cluster) updated(u k8s.Update) {
+	c.events.Update(u.Problems)
+	if c.status != nil {
+		c.status.Update(u)
+	}
+}
+
+func (c *cluster) leading() bool { return c.leader == nil || c.leader.Leading() }
+
+// write writes Events and status until ctx ends, while this replica leads.
+func (c *cluster) write(ctx context.Context) {
+	lead := func(ctx context.Context) {
+		var wg sync.WaitGroup
+		wg.Go(func() { c.events.Run(ctx) })
+		if c.status != nil {
+			wg.Go(func() { c.status.Run(ctx) })
+		}
+		wg.Wait()
+	}
+	var err error
+	if c.leader == nil {
+		lead(ctx)
+	} else {
+		err = c.leader.Run(ctx, func(held context.Context) {
+			lead(held)
+			if ctx.Err() != nil {
+				c.takeBack()
+			}
+		})
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		c.log.Error("nothing is written to the API server", zap.Error(err))
+	}
+	if c.leader == nil {
+		c.takeBack()
+	}
+}
+
+// takeBack removes our addresses from the Ingresses when the last replica ends, if that was
+// asked for.
+func (c *cluster) takeBack() {
+	if c.status == nil || !c.clear {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := c.status.Clear(ctx); err != nil {
+		c.log.Warn("addresses stay in the status of Ingresses", zap.Error(err))
+	}
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// options are the flags of serve. Those that ingress-nginx has too are named and meant as
+// there, so that an existing Deployment can keep its arguments.
+type options struct {
+	manifests     string
+	kubeconfig    string
+	apiserverHost string
+
+	httpAddress, httpsAddress, adminAddress string
+
+	ingressClass        string
+	controllerClasses   []string
+	ingressClassByName  bool
+	watchWithoutClass   bool
+	watchNamespace      string
+	disableCatchAll     bool
+	disableExternalName bool
+
+	publishService         string
+	publishStatusAddresses []string
+	updateStatus           bool
+	updateStatusOnShutdown bool
+	electionID             string
+	electionTTL            time.Duration
+	disableLeaderElection  bool
+
+	defaultSSLCertificate string
+	defaultBackendService string
+
+	trustedProxies []string
+	shutdownDelay  time.Duration
+	drainTimeout   time.Duration
+
+	accessLog string
+	logLevel  string
+	profiling bool
+}
+
+func (o *options) register(f *pflag.FlagSet) {
+	f.StringVar(&o.manifests, "manifests", "", "serve the YAML `directory`'s objects instead of a cluster's; its files are watched")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` that says how to reach the cluster (default: as a Pod of it)")
+	f.StringVar(&o.apiserverHost, "apiserver-host", "", "`URL` of the API server, in place of what the kubeconfig says")
+
+	f.StringVar(&o.httpAddress, "http-address", ":80", "`host:port` for HTTP; port 0 takes a free one and logs it, empty serves none")
+	f.StringVar(&o.httpsAddress, "https-address", ":443", "`host:port` for HTTPS; port 0 takes a free one and logs it, empty serves none")
+	f.StringVar(&o.adminAddress, "admin-address", ":10254", "`host:port` for health, metrics and debugging; never expose it to clients")
+
+	o.registerTranslation(f)
+	f.StringVar(&o.watchNamespace, "watch-namespace", "", "serve this `namespace` only; needs no ClusterRole")
+
+	f.StringVar(&o.publishService, "publish-service", "", "`namespace/name` of the Service whose addresses are written to the status of Ingresses")
+	f.StringSliceVar(&o.publishStatusAddresses, "publish-status-address", nil, "`addresses` to write to the status of Ingresses, in place of a Service's")
+	f.BoolVar(&o.updateStatus, "update-status", true, "write addresses to the status of Ingresses")
+	f.BoolVar(&o.updateStatusOnShutdown, "update-status-on-shutdown", false, "remove the addresses when the leader shuts down")
+	f.StringVar(&o.electionID, "election-id", "", "`name` of the Lease that elects the writer of status and Events (default: from the class)")
+	f.DurationVar(&o.electionTTL, "election-ttl", 15*time.Second, "how long a leader that is gone keeps the Lease")
+	f.BoolVar(&o.disableLeaderElection, "disable-leader-election", false, "write without election: for a single replica")
+
+	f.StringSliceVar(&o.trustedProxies, "trusted-proxies", nil, "`CIDRs` of the proxies in front of us whose X-Forwarded-* headers are believed")
+	f.DurationVar(&o.shutdownDelay, "shutdown-delay", 10*time.Second, "how long connections are accepted after a shutdown was asked for")
+	f.DurationVar(&o.drainTimeout, "drain-timeout", 240*time.Second, "how long requests may then take before they are cut")
+
+	f.StringVar(&o.accessLog, "access-log", "json", "`format` of the access log on standard output: json, nginx or off")
+	f.StringVar(&o.logLevel, "log-level", "info", "`level` of the log on standard error: debug, info, warn or error")
+	f.BoolVar(&o.profiling, "profiling", false, "serve /debug/pprof on the admin port")
+}
+
+// registerTranslation registers the flags that decide what objects mean.
+func (o *options) registerTranslation(f *pflag.FlagSet) {
+	f.StringVar(&o.ingressClass, "ingress-class", "fairlead", "`name` in the annotation kubernetes.io/ingress.class that is ours")
+	f.StringSliceVar(&o.controllerClasses, "controller-class", nil, "spec.controller `values` of the IngressClasses that are ours\n(default fairlead.dev/ingress-controller,k8s.io/ingress-nginx)")
+	f.BoolVar(&o.ingressClassByName, "ingress-class-by-name", false, "also serve the IngressClass named by --ingress-class, whatever its controller")
+	f.BoolVar(&o.watchWithoutClass, "watch-ingress-without-class", false, "also serve Ingresses that name no class")
+	f.BoolVar(&o.disableCatchAll, "disable-catch-all", false, "refuse Ingresses that would answer for every host")
+	f.BoolVar(&o.disableExternalName, "disable-svc-external-name", false, "refuse Services of type ExternalName")
+	f.StringVar(&o.defaultSSLCertificate, "default-ssl-certificate", "", "`namespace/name` of the TLS Secret for hosts without one (default: generated)")
+	f.StringVar(&o.defaultBackendService, "default-backend-service", "", "`namespace/name` or namespace/name:port of the Service for what no rule matches (default: 404)")
+}
