@@ -13,7 +13,7 @@ import (
 // prev may be nil. It never changes the result: a host whose routes are the same pointers
 // in the same order as in prev shares prev's work. Nothing else of prev is kept alive.
 func Build(routes []*Route, prev *Table) (*Table, []Conflict) {
-	groups := groupByHost(routes)
+	groups := groupByHost(routes, prev.size())
 	t := &Table{hosts: make(map[string]*host, len(groups))}
 	var disputed []*host
 	var b builder
@@ -33,6 +33,13 @@ func Build(routes []*Route, prev *Table) (*Table, []Conflict) {
 	return t, t.conflicts(disputed)
 }
 
+func (t *Table) size() int {
+	if t == nil {
+		return 0
+	}
+	return len(t.hosts)
+}
+
 func (t *Table) host(key string) *host {
 	if t == nil {
 		return nil
@@ -47,10 +54,11 @@ type group struct {
 	routes []*Route
 }
 
-// groupByHost sorts routes by host in linear time. The groups share one array.
-func groupByHost(routes []*Route) []group {
-	var groups []group
-	index := make(map[string]int32)
+// groupByHost sorts routes by host in linear time. The groups share one array. There will
+// be about as many as expected.
+func groupByHost(routes []*Route, expected int) []group {
+	groups := make([]group, 0, expected+1)
+	index := make(map[string]int32, expected+1)
 	of := make([]int32, len(routes))
 	for i, r := range routes {
 		if i > 0 && r.Host == routes[i-1].Host {
