@@ -1,0 +1,42 @@
+package manifest
+
+import (
+	"maps"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// diff returns the Services whose EndpointSlices differ between two Snapshots, and whether
+// anything else does. Objects that are the same are the same pointer.
+func diff(a, b *ingress.Snapshot) (services []types.NamespacedName, other bool) {
+	for name, slices := range b.Slices {
+		if !sameSet(a.Slices[name], slices) {
+			services = append(services, name)
+		}
+	}
+	for name := range a.Slices {
+		if _, ok := b.Slices[name]; !ok {
+			services = append(services, name)
+		}
+	}
+	return services, !sameSet(a.Ingresses, b.Ingresses) || !sameSet(a.Classes, b.Classes) ||
+		!maps.Equal(a.Services, b.Services) || !maps.Equal(a.Secrets, b.Secrets)
+}
+
+// sameSet reports whether two lists without repetitions hold the same pointers.
+func sameSet[T any](a, b []*T) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	in := make(map[*T]struct{}, len(a))
+	for _, p := range a {
+		in[p] = struct{}{}
+	}
+	for _, p := range b {
+		if _, ok := in[p]; !ok {
+			return false
+		}
+	}
+	return true
+}

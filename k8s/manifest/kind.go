@@ -1,0 +1,96 @@
+package manifest
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	netv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// kind is what is known of a kind of objects.
+type kind struct {
+	name       string
+	group      string
+	version    string
+	old        []string // groups and versions that this kind had once, such as "extensions/v1beta1"
+	clustered  bool     // has no namespace
+	used       bool     // goes into the Snapshot; others are only checked
+	labelNames bool     // names are DNS labels, not DNS names
+
+	new func() metav1.Object
+	// check fills in what the API server would, and returns what it would refuse.
+	check func(metav1.Object) field.ErrorList
+}
+
+func (k kind) apiVersion() string {
+	if k.group == "" {
+		return k.version
+	}
+	return k.group + "/" + k.version
+}
+
+// of makes the functions of a kind whose Go type is T.
+func of[T any, P interface {
+	*T
+	metav1.Object
+}](k kind, check func(P) field.ErrorList) kind {
+	k.new = func() metav1.Object { return P(new(T)) }
+	k.check = func(o metav1.Object) field.ErrorList {
+		if check == nil {
+			return nil
+		}
+		return check(o.(P))
+	}
+	return k
+}
+
+// kindNamed returns the kind of that name.
+func kindNamed(name string) (kind, bool) {
+	k := kind{name: name, version: "v1"}
+	switch name {
+	case "Ingress":
+		k.group, k.used = netv1.GroupName, true
+		k.old = []string{"extensions/v1beta1", "networking.k8s.io/v1beta1"}
+		return of(k, checkIngress), true
+	case "IngressClass":
+		k.group, k.used, k.clustered = netv1.GroupName, true, true
+		k.old = []string{"networking.k8s.io/v1beta1"}
+		return of(k, checkIngressClass), true
+	case "Service":
+		k.used, k.labelNames = true, true
+		return of(k, checkService), true
+	case "EndpointSlice":
+		k.group, k.used = discoveryv1.GroupName, true
+		k.old = []string{"discovery.k8s.io/v1alpha1", "discovery.k8s.io/v1beta1"}
+		return of(k, checkEndpointSlice), true
+	case "Secret":
+		k.used = true
+		return of(k, checkSecret), true
+	case "ConfigMap":
+		return of[corev1.ConfigMap](k, nil), true
+	case "Namespace":
+		k.clustered, k.labelNames = true, true
+		return of[corev1.Namespace](k, nil), true
+	case "Pod":
+		return of[corev1.Pod](k, nil), true
+	case "NetworkPolicy":
+		k.group = netv1.GroupName
+		k.old = []string{"extensions/v1beta1"}
+		return of[netv1.NetworkPolicy](k, nil), true
+	}
+	return kind{}, false
+}
+
+// listOf returns the kind of the items of a list, "" when they say it themselves. ok is false
+// for a kind that is no list.
+func listOf(apiVersion, name string) (item string, ok bool) {
+	item, ok = strings.CutSuffix(name, "List")
+	if !ok || item == "" {
+		return "", ok && apiVersion == "v1"
+	}
+	k, ok := kindNamed(item)
+	return item, ok && k.apiVersion() == apiVersion
+}
