@@ -168,6 +168,5 @@ func (b *builder) host(key string, input []*Route) *host {
 			h.root.add(c.path, c.Route, &nodes)
 		}
 	}
-	clear(b.claims)
 	return h
 }

@@ -64,6 +64,22 @@ func TestBuildOrderHasNoMeaning(t *testing.T) {
 	}
 }
 
+// Even routes whose lines in the dump are the same have an order of their own.
+func TestBuildOrderOfNearTwins(t *testing.T) {
+	for _, twins := range [][2]*Route{
+		{{Host: "FOO.com", PathType: Exact}, {Host: "foo.com", PathType: Exact}},
+		{{PathType: Prefix, Path: "//a"}, {PathType: Prefix, Path: "/a"}},
+		{{PathType: Default, Path: "/a"}, {PathType: Default, Path: "/b"}},
+		{{Host: "a", PathType: HostOnly, Target: "1"}, {Host: "a", PathType: HostOnly, Target: "2"}},
+	} {
+		for _, order := range [][]*Route{{twins[0], twins[1]}, {twins[1], twins[0]}} {
+			if table, _ := Build(order, nil); !slices.Equal(table.Routes(), twins[:1]) {
+				t.Errorf("of\n%sgot\n%swant the first", list(order), list(table.Routes()))
+			}
+		}
+	}
+}
+
 // A chain of random edits, each built upon the last Table, is as if each was built alone.
 func TestBuildUponPrevious(t *testing.T) {
 	for seed := range 20 {

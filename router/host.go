@@ -45,7 +45,7 @@ func validPort(s string) bool {
 	return 1 <= n && n <= 65535
 }
 
-// canonicalName is CanonicalHost for a host that cannot have a port, and is not empty.
+// canonicalName is CanonicalHost for a host that cannot have a port. "" is an error.
 func canonicalName(host string) (string, error) {
 	if strings.HasPrefix(host, "[") {
 		return canonicalLiteral(host)
@@ -101,9 +101,6 @@ func hostKey(host string) string {
 		return ""
 	}
 	name, wildcard := strings.CutPrefix(host, "*.")
-	if name == "" {
-		return "?" + strings.ToLower(host)
-	}
 	canonical, err := canonicalName(name)
 	switch {
 	case err != nil, wildcard && canonical[0] == '[':

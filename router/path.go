@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -198,7 +199,7 @@ func dropElement(path []byte) []byte {
 func checkSeparators(match string) (found bool, err error) {
 	slash, backslash := strings.Contains(match, "%2F"), strings.Contains(match, "%5C")
 	if slash && backslash {
-		return false, fmt.Errorf("want encoded slashes or backslashes, got both")
+		return false, errors.New("want encoded slashes or backslashes, got both")
 	}
 	separator := "%2F"
 	if backslash {

@@ -41,6 +41,7 @@ func TestCanonicalPath(t *testing.T) {
 		{in: "/..", match: "/", flags: dots | above, forward: "/"},
 		{in: "/../x", match: "/x", flags: dots | above, forward: "/x"},
 		{in: "/a/../../x", match: "/x", flags: dots | above, forward: "/x"},
+		{in: "/../x/..", match: "/", flags: dots | above, forward: "/"},
 		{in: "/%2e/a", match: "/a", flags: dots, forward: "/a"},
 		{in: "/a/%2E%2e/b", match: "/b", flags: dots, forward: "/b"},
 		{in: "/a/.%2e/b", match: "/b", flags: dots, forward: "/b"},
@@ -161,7 +162,7 @@ func TestAsSlashes(t *testing.T) {
 
 func TestCanonicalPathDoesNotAllocate(t *testing.T) {
 	for _, path := range []string{
-		"", "*", "/", "/api/v1/users/17", "/a/b/", "/sp%20ace/na%C3%AFve", "/.well-known/x..y", "/a%2Fb",
+		"", "*", "/", "/api/v1/users/17", "/a/b/", "/sp%20ace/na%C3%AFve", "/.well-known/x..y", "/..x/...", "/a%2Fb",
 	} {
 		if n := testing.AllocsPerRun(100, func() { _, _ = CanonicalPath(path) }); n != 0 {
 			t.Errorf("CanonicalPath(%q): %v allocations, want 0", path, n)
