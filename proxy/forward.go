@@ -48,6 +48,8 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var body *requestBody
 	if r.ContentLength != 0 {
 		body = &requestBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: f.p.readTimeout()}
+		// A backend may answer before it has read the whole body. HTTP/2 is so anyway.
+		_ = body.control.EnableFullDuplex()
 		body.declareTrailers(out, r)
 		out.Body = body
 		// The pool may still be sending when the response is complete, but a body must

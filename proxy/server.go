@@ -83,6 +83,8 @@ func (s *Server) newServer(name string) (*http.Server, error) {
 		ReadHeaderTimeout: defaultHeadTimeout,
 		IdleTimeout:       or(s.IdleTimeout, defaultIdleTimeout),
 		MaxHeaderBytes:    maxHeadBytes,
+		// "OPTIONS *" is for the Proxy to answer, as every request is.
+		DisableGeneralOptionsHandler: true,
 	}
 	if s.ConnState != nil {
 		server.ConnState = func(c net.Conn, state http.ConnState) { s.ConnState(name, c, state) }

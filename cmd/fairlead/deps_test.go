@@ -123,18 +123,15 @@ var nowhere = map[string]string{
 
 // except are imports that nowhere forbids and that are right all the same.
 var except = map[string][]string{
-	"net/http/pprof": {"cmd/fairlead"}, // its handlers, on the admin port, when --profiling is given
-	"log":            {"proxy", "k8s"}, // the type of http.Server.ErrorLog
+	"net/http/pprof": {"cmd/fairlead"},             // its handlers, on the admin port, when --profiling is given
+	"log":            {"proxy", "proxy/proxytest"}, // the type of http.Server.ErrorLog
 }
 
 // pkg is what `go list -json` tells of a package.
 type pkg struct {
-	ImportPath   string
-	Standard     bool
-	Imports      []string
-	TestImports  []string
-	XTestImports []string
-	Deps         []string
+	ImportPath string
+	Imports    []string // of the product, not of its tests
+	Deps       []string // all of them, also by way of others
 }
 
 // TestImportDirection: packages import what is below them, and only that. Each failure says
