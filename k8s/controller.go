@@ -174,70 +174,87 @@ func (c *Controller) Run(ctx context.Context) error {
 // step does what can be done now. It returns the time after which it must be called again
 // though nothing is notified; zero for never.
 func (c *Controller) step() time.Duration {
-	wait := time.Until(c.holdUntil)
-	pending := c.changes.take(wait <= 0)
+	if c.config && c.plan.expired() {
+		c.changes.notify(types.NamespacedName{})
+	}
+	hold := time.Until(c.holdUntil)
+	pending := c.changes.take(hold <= 0)
 	if !pending.full.IsZero() {
-		start := time.Now()
-		if !c.full(pending.full) {
+		s := c.Source.Snapshot()
+		if s == nil {
 			c.changes.restore(pending)
-			return 0 // nothing is loaded: Source notifies when it is
+			return 0 // the Source notifies when it is loaded
 		}
+		start := time.Now()
+		c.full(s, pending.full)
 		end := time.Now()
-		c.holdUntil = end.Add(max(c.HoldOff, end.Sub(start)))
-		wait = time.Until(c.holdUntil)
+		hold = max(c.HoldOff, end.Sub(start))
+		c.holdUntil = end.Add(hold)
 	} else if len(pending.services) > 0 && c.config {
 		c.endpoints(pending.services)
 	}
-	if c.changes.wantsFull() {
-		return max(wait, time.Microsecond)
+	switch {
+	case c.changes.wantsFull():
+		return max(hold, time.Microsecond)
+	case c.config && !c.plan.result.Until.IsZero():
+		return min(max(time.Until(c.plan.result.Until), time.Second), clockCheck)
 	}
 	return 0
 }
 
-// full makes a table of everything. It reports false when the Source has nothing yet.
-func (c *Controller) full(since time.Time) bool {
-	start := time.Now()
-	s := c.Source.Snapshot()
-	if s == nil {
-		return false
-	}
-	p, err := c.planWithout(s)
-	if err != nil {
-		c.update(Update{Since: since, Took: time.Since(start), Err: err})
-		return true
-	}
-	swapped := p.table != c.plan.table
+// clockCheck is how often the clock is looked at when something is to happen at a certain
+// time: a timer does not notice that the clock was set.
+const clockCheck = 10 * time.Minute
 
-	// Make before break: the pools are filled and the certificates stored before the table
-	// that needs them is live; what it no longer needs goes last.
+// full makes a table of s.
+func (c *Controller) full(s *ingress.Snapshot, since time.Time) {
+	start := time.Now()
+	first := !c.config
+	var swapped bool
+	err := guard(func() {
+		p, err := c.prepare(s)
+		if err != nil {
+			panic(err)
+		}
+		swapped = first || p.table != c.plan.table
+		c.install(p, swapped)
+	})
+	took := time.Since(start)
+	if err != nil {
+		c.panicked(err)
+		c.update(Update{Since: since, Took: took, Err: err})
+		return
+	}
+	log := c.Log.Debug
+	if first {
+		log = c.Log.Info
+	}
+	log("table made", zap.Bool("swapped", swapped), zap.Uint64("generation", c.plan.table.Generation()), zap.Int("routes", c.plan.table.Len()),
+		zap.Int("ingresses", len(c.plan.result.Owned)), zap.Int("problems", len(*c.problems.Load())), zap.Duration("took", took))
+	c.ready.Store(true)
+	c.update(Update{Since: since, Took: took, Swapped: swapped})
+}
+
+// install makes p live. Make before break: the pools are filled and the certificates stored
+// before the table that needs them is live; what it no longer needs goes last.
+func (c *Controller) install(p plan, swap bool) {
 	for k := range p.table.Keys() {
 		c.resolve(k, p.result.Resolutions[k])
 	}
-	if !c.config || !equalCertificates(c.plan.result, p.result) {
-		c.Certs.Swap(certs.NewSet(p.result.Certificates, p.result.DefaultCertificate))
-	} else {
+	if c.config && equalCertificates(c.plan.result, p.result) {
 		p.result.Certificates = c.plan.result.Certificates
+	} else {
+		c.Certs.Swap(certs.NewSet(p.result.Certificates, p.result.DefaultCertificate))
 	}
-	if swapped {
+	if swap {
 		c.Proxy.Swap(p.table)
 		c.Pools.Retain(p.table.Keys())
 		c.index(p.table.Keys())
 	}
-	first := !c.config
 	c.plan, c.config = p, true
 	problems := mergeProblems(p.result.Problems, ingress.ConflictProblems(p.conflicts), c.quarantineProblems())
 	c.report(problems)
 	c.problems.Store(&problems)
-	c.ready.Store(true)
-	took := time.Since(start)
-	level := c.Log.Debug
-	if first {
-		level = c.Log.Info
-	}
-	level("table made", zap.Bool("swapped", swapped), zap.Uint64("generation", p.table.Generation()), zap.Int("routes", p.table.Len()),
-		zap.Int("ingresses", len(p.result.Owned)), zap.Int("problems", len(problems)), zap.Duration("took", took))
-	c.update(Update{Since: since, Took: took, Swapped: swapped})
-	return true
 }
 
 // resolve gives the Pool of k what k leads to, if that changed.

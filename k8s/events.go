@@ -30,6 +30,8 @@ const (
 	eventRepeat = 50 * time.Minute
 	// eventRate and eventBurst bound the Events written per second.
 	eventRate, eventBurst = 20, 100
+	// eventRound is the least time between two looks at all Problems.
+	eventRound = 500 * time.Millisecond
 	// maxNote is what the API allows, in bytes.
 	maxNote = 1024
 )
@@ -51,10 +53,13 @@ type Events struct {
 	settle time.Duration // eventSettle if zero; tests are in a hurry
 }
 
-// Update gives the Problems that there are now. It does not block.
+// Update gives the Problems that there are now; they must not change. It does not block.
 func (e *Events) Update(problems []ingress.Problem) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if len(problems) == len(e.problems) && (len(problems) == 0 || &problems[0] == &e.problems[0]) {
+		return // the same list
+	}
 	e.problems = problems
 	select {
 	case e.wake <- struct{}{}:
@@ -94,7 +99,9 @@ func (e *Events) Run(ctx context.Context) {
 		e.mu.Lock()
 		problems := e.problems
 		e.mu.Unlock()
-		timer.Reset(w.round(ctx, problems))
+		next := w.round(ctx, problems)
+		sleep(ctx, min(eventRound, next))
+		timer.Reset(next - min(eventRound, next))
 	}
 }
 

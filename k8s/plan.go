@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 	netv1 "k8s.io/api/networking/v1"
@@ -30,6 +31,11 @@ type plan struct {
 	conflicts []router.Conflict
 }
 
+// expired reports whether the result would be another by now though no object changed.
+func (p *plan) expired() bool {
+	return !p.result.Until.IsZero() && !time.Now().Before(p.result.Until)
+}
+
 // make translates and compiles s. The table is the live one when the configuration is the
 // same. The error is a panic.
 func (c *Controller) make(s *ingress.Snapshot) (p plan, err error) {
@@ -45,19 +51,15 @@ func (c *Controller) make(s *ingress.Snapshot) (p plan, err error) {
 	return p, err
 }
 
-// planWithout makes s. Ingresses that make it panic are found, left out and remembered until
-// they change.
-func (c *Controller) planWithout(s *ingress.Snapshot) (plan, error) {
-	p, err := c.make(c.without(s))
+// prepare makes s. Ingresses that panic are found, left out and remembered until they change.
+func (c *Controller) prepare(s *ingress.Snapshot) (plan, error) {
+	s = c.without(s)
+	p, err := c.make(s)
 	if err == nil {
 		return p, nil
 	}
 	c.panicked(err)
-	bad := c.poisoned(s, c.without(s).Ingresses)
-	if len(bad) == 0 {
-		return plan{}, err
-	}
-	for _, ing := range bad {
+	for _, ing := range c.poisoned(s, s.Ingresses) {
 		c.quarantined[ing.UID] = ing
 		c.Log.Error("ingress left out: translating it panicked", zap.String("ingress", ing.Namespace+"/"+ing.Name))
 	}
@@ -124,7 +126,11 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 // guard calls f and returns its panic, if any, as an error.
 func guard(f func()) (err error) {
 	defer func() {
-		if v := recover(); v != nil {
+		switch v := recover().(type) {
+		case nil:
+		case *panicError:
+			err = v
+		default:
 			err = &panicError{v, debug.Stack()}
 		}
 	}()

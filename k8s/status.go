@@ -45,10 +45,10 @@ type Status struct {
 	wake chan struct{} // nil while Run does not run
 }
 
-// Update gives the state that is to be published. It does not block.
+// Update tells of the state that is to be published. It does not block.
 func (s *Status) Update(u Update) {
-	if u.Snapshot == nil {
-		return
+	if u.Endpoints || u.Err != nil {
+		return // nothing new
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
