@@ -61,7 +61,7 @@ func (t *Translator) certify(s *Snapshot, r *Result) {
 			case owners[i] == e:
 				r.Certificates[i].Certificates = append(r.Certificates[i].Certificates, c.certificate)
 			default:
-				r.Problems = append(r.Problems, found(CertificateConflict, "%s is not served for host %s: %s, which is older, has %s",
+				r.Problems = append(r.Problems, found(CertificateConflict, "%s is not served for host %s: %s comes first and has %s",
 					c.source, c.host, owners[i].object, r.Certificates[i].Source).on(e.object, c.field))
 			}
 		}

@@ -23,8 +23,8 @@ func resolveExternalName(o *Options, b *backend) (upstream.Resolution, []finding
 		return failed(reasonNameDenied, found(ExternalNameDenied, "externalName %q of Service %s is %s, which is never proxied to", external, service, why))
 	}
 	if _, err := netip.ParseAddr(name); err != nil {
-		if wrong := validation.IsDNS1123Subdomain(name); len(wrong) > 0 {
-			return failed(reasonNameInvalid, found(ExternalNameInvalid, "externalName %q of Service %s is not a DNS name: %s", external, service, wrong[0]))
+		if len(validation.IsDNS1123Subdomain(name)) > 0 {
+			return failed(reasonNameInvalid, found(ExternalNameInvalid, "externalName %q of Service %s is no DNS name", external, service))
 		}
 	}
 	port, appProtocol, f := externalPort(b.service, b.key)

@@ -17,20 +17,21 @@ var errNoHost = errors.New("the host is empty, want a DNS name")
 // does: "", a DNS name, or "*." and a DNS name; and upper case.
 func canonicalHost(host string) (string, error) {
 	lower := strings.ToLower(host)
-	if lower == "" {
-		return "", nil
-	}
-	var wrong []string
+	name, wildcard := strings.CutPrefix(lower, "*.")
 	switch {
+	case lower == "":
+		return "", nil
 	case isAddress(lower):
 		return "", fmt.Errorf("host %q is an IP address, want a DNS name", host)
-	case strings.Contains(lower, "*"):
-		wrong = validation.IsWildcardDNS1123Subdomain(lower)
-	default:
-		wrong = validation.IsDNS1123Subdomain(lower)
-	}
-	if len(wrong) > 0 {
-		return "", fmt.Errorf("host %q is not valid: %s", host, wrong[0])
+	case strings.Contains(name, "*"):
+		return "", fmt.Errorf(`host %q has "*" in it, which is allowed as the whole first label and nowhere else`, host)
+	case len(lower) > validation.DNS1123SubdomainMaxLength:
+		return "", fmt.Errorf("host %.40q... has %d bytes, want at most %d", host, len(lower), validation.DNS1123SubdomainMaxLength)
+	case len(validation.IsDNS1123Subdomain(name)) > 0:
+		if wildcard {
+			return "", fmt.Errorf(`host %q is no DNS name after "*.": want labels of a-z, 0-9 and "-", with dots between them`, host)
+		}
+		return "", fmt.Errorf(`host %q is no DNS name: want labels of a-z, 0-9 and "-", with dots between them`, host)
 	}
 	return lower, nil
 }

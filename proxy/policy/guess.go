@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -13,7 +12,7 @@ var guardWords = []string{
 	"modsecurity", "owasp", "waf", "snippet",
 }
 
-// guess judges a key that is not in the table. It fails closed when the key speaks of
+// guess judges a key that is not in the table, as a key without name. It fails closed when the key speaks of
 // access, or when it is a guard's name misspelled: the writer believes that the route is
 // protected.
 func guess(name string) key {
@@ -26,9 +25,9 @@ func guess(name string) key {
 	speaks := slices.ContainsFunc(strings.FieldsFunc(lower, isSeparator), func(word string) bool { return slices.Contains(guardWords, word) })
 	misspelled := near.outcome == Refused && distance <= 2
 	if speaks || misspelled || strings.Contains(lower, "source-range") {
-		return key{name: name, outcome: Refused, doc: fmt.Sprintf("it is not known: %s", hint)}
+		return key{outcome: Refused, doc: hint}
 	}
-	return key{name: name, outcome: Unknown, doc: hint}
+	return key{outcome: Unknown, doc: hint}
 }
 
 func isSeparator(r rune) bool { return r == '-' || r == '_' || r == '.' }

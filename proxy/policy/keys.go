@@ -11,8 +11,8 @@ type key struct {
 	name    string
 	outcome Outcome // of any value that is not off
 	// off are the values that ask for nothing, separated by spaces and compared without
-	// case. '' is the empty value, # a snippet without a directive; false and true are any
-	// spelling of the boolean.
+	// case. '' is the empty value, # a snippet without a directive, 0.0.0.0/0,::/0 any list
+	// with both; false and true are any spelling of the boolean.
 	off string
 	doc string
 }
@@ -24,7 +24,7 @@ var keys = [...]key{
 	{"affinity", LeftOut, "''", "cookie stickiness"},
 	{"affinity-canary-behavior", LeftOut, "''", "whether stickiness keeps users on their side of a canary"},
 	{"affinity-mode", LeftOut, "''", "what a scaling does to stickiness"},
-	{"allowlist-source-range", Refused, "", "only these client addresses"},
+	{"allowlist-source-range", Refused, "0.0.0.0/0,::/0", "only these client addresses"},
 	{"app-root", Root, "''", "redirects / to this path"},
 	{"auth-always-set-cookie", Refused, "false", "Set-Cookie of the auth service on errors too"},
 	{"auth-cache-duration", Refused, "", "how long answers of the auth service hold"},
@@ -169,7 +169,7 @@ var keys = [...]key{
 	{"upstream-vhost", LeftOut, "''", "Host for the upstream"},
 	{"use-port-in-redirects", LeftOut, "false", "redirects with the port"},
 	{"use-regex", Unroutable, "false", "paths are regular expressions"},
-	{"whitelist-source-range", Refused, "", "only these client addresses"},
+	{"whitelist-source-range", Refused, "0.0.0.0/0,::/0", "only these client addresses"},
 	{"x-forwarded-prefix", LeftOut, "''", "X-Forwarded-Prefix for the upstream"},
 }
 

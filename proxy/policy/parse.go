@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,12 +119,16 @@ func (k key) explain(annotation string) error {
 	case Dropped:
 		return fmt.Errorf("annotation %s is not supported: nothing of this object is served, as ordinary rules would take all requests", annotation)
 	case Refused:
-		if k.doc != "" {
-			return fmt.Errorf("annotation %s guards access and is not supported (%s): every request is answered 503", annotation, k.doc)
-		}
-		return fmt.Errorf("annotation %s guards access and is not supported: every request is answered 503", annotation)
+		return fmt.Errorf("annotation %s %s: every request is answered 503", annotation, k.refusal())
 	}
 	return fmt.Errorf("annotation %s changes the routing and is not supported: every request is answered 503", annotation)
+}
+
+func (k key) refusal() string {
+	if k.name == "" {
+		return "is not known and may guard access; " + k.doc
+	}
+	return "(" + k.doc + ") guards access and is not supported"
 }
 
 // isOff reports whether value asks for nothing. An empty value does so only where the table
@@ -145,6 +150,10 @@ func (k key) isOff(value string) bool {
 			if onlyComments(value) {
 				return true
 			}
+		case "0.0.0.0/0,::/0":
+			if everyAddress(value) {
+				return true
+			}
 		default:
 			if strings.EqualFold(value, off) {
 				return true
@@ -162,4 +171,20 @@ func onlyComments(snippet string) bool {
 		}
 	}
 	return true
+}
+
+// everyAddress reports whether a list of ranges is well-formed and has the whole of IPv4 and
+// of IPv6 in it.
+func everyAddress(list string) bool {
+	var v4, v6 bool
+	for entry := range strings.SplitSeq(list, ",") {
+		p, err := netip.ParsePrefix(strings.TrimSpace(entry))
+		if err != nil {
+			return false
+		}
+		if p.Bits() == 0 {
+			v4, v6 = v4 || p.Addr().Is4(), v6 || p.Addr().Is6()
+		}
+	}
+	return v4 && v6
 }
