@@ -155,7 +155,7 @@ func (b *builder) host(key string, input []*Route) *host {
 	var winner claim
 	for i, c := range b.claims {
 		if i > 0 && c.sameRequests(winner) {
-			if c.Origin != winner.Origin || c.Target != winner.Target {
+			if c.Origin.Compare(winner.Origin) != 0 || c.Target != winner.Target {
 				h.lost = append(h.lost, lost{winner.Route, c.Route, c.path})
 			}
 			continue

@@ -189,17 +189,3 @@ func TestRoutesIsACopy(t *testing.T) {
 		t.Errorf("the table changed with what Routes returned:\n%s", got)
 	}
 }
-
-// A path of very many elements is no trouble.
-func TestBuildDeepPath(t *testing.T) {
-	deep := strings.Repeat("/a", 50_000)
-	table, _ := Build([]*Route{
-		{Host: "foo.com", Path: deep, PathType: Prefix, Target: "deep"},
-		{Host: "foo.com", Path: "/a", PathType: Prefix, Target: "flat"},
-	}, nil)
-	for path, want := range map[string]string{deep: "deep", deep + "/b": "deep", deep[2:]: "flat"} {
-		if r, o := table.Lookup("foo.com", path); show(r, o) != want {
-			t.Errorf("%d elements: got %s, want %s", strings.Count(path, "/"), show(r, o), want)
-		}
-	}
-}

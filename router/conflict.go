@@ -27,7 +27,7 @@ func (c Conflict) String() string {
 	switch {
 	case w.Origin.Created.Before(l.Origin.Created):
 		why = "is older"
-	case w.Origin == l.Origin:
+	case w.Origin.Compare(l.Origin) == 0:
 		why = "comes first by target"
 	}
 	return fmt.Sprintf("%s matches the same requests as %s, like %s; the latter is served: it %s",

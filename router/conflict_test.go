@@ -3,6 +3,7 @@ package router
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestConflicts(t *testing.T) {
@@ -138,6 +139,16 @@ func TestConflictExampleFollowsOtherHosts(t *testing.T) {
 	_, conflicts = Build(routes, table)
 	if got, want := conflicts[0].Example, "http://any-host-2.foo.com/a"; got != want {
 		t.Errorf("example with that host taken %s, want %s", got, want)
+	}
+}
+
+// The time zone an object's age is written in does not make it another object.
+func TestConflictTimeZone(t *testing.T) {
+	utc := mustRoutes(t, "foo.com /a Prefix x n/i 1")[0]
+	local := *utc
+	local.Origin.Created = utc.Origin.Created.In(time.FixedZone("east", 3600))
+	if _, conflicts := Build([]*Route{utc, &local}, nil); len(conflicts) != 0 {
+		t.Errorf("conflicts %v, want none", conflicts)
 	}
 }
 

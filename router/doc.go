@@ -54,8 +54,10 @@
 //   - Every other byte is an escape with upper-case digits, so that "/sp ace" in a route
 //     meets "/sp%20ace" in a request. An encoded slash stays "%2F", part of its element.
 //
-// A route's path is taken whatever it is. One without a leading slash is given it, and a
-// "%" that starts no escape is a percent sign.
+// CanonicalPath refuses what is no path, and what servers are known to read as another path
+// than they were asked for. A route's path is taken whatever it is: one without a leading
+// slash is given it, and a "%" that starts no escape is a percent sign. One that a request
+// would be refused for matches nothing.
 //
 // # Conflicts
 //

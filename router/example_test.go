@@ -113,7 +113,7 @@ func ExampleCanonicalPath() {
 	// /b:c forward /b%3ac
 	// /sp%20ace forward /sp ace
 	// /a%2Fb forward /a%2fb
-	// path "/a%2f..": want no ".." beside an encoded slash or a backslash
+	// path "/a%2f..": want no ".." beside an encoded slash, a backslash or ";"
 }
 
 // A request whose route would be another if its encoded slashes were slashes is refused.

@@ -19,11 +19,11 @@ func CanonicalHost(hostport string) (string, error) {
 		return "", nil
 	}
 	host := hostport
-	// The only colons before a port are those between brackets.
-	if i := strings.IndexByte(hostport[strings.IndexByte(hostport, ']')+1:], ':'); i >= 0 {
-		i += strings.IndexByte(hostport, ']') + 1
-		host = hostport[:i]
-		if port := hostport[i+1:]; !validPort(port) {
+	// The only colons before that of a port are those between brackets.
+	start := strings.IndexByte(hostport, ']') + 1
+	if i := strings.IndexByte(hostport[start:], ':'); i >= 0 {
+		host = hostport[:start+i]
+		if port := hostport[start+i+1:]; !validPort(port) {
 			return "", fmt.Errorf("host %.80q: want a port from 1 to 65535, got %.20q", hostport, port)
 		}
 	}

@@ -32,10 +32,11 @@ type Path struct {
 // is the part before "?". The package comment defines the form. "" is "/"; "*", the target
 // of OPTIONS for the whole server, stays and has no elements.
 //
-// An error says that the path must be refused, as 400: it has no leading slash, a "%"
-// without two hex digits, a NUL, a raw control character, a raw "?" or "#"; or it is one of
-// those that servers disagree on in ways that no single other reading covers: an element
-// "." or ".." beside an encoded slash or a backslash, or both kinds of those in one path.
+// An error says that the path must be refused, as 400. Either it is no path: it has no
+// leading slash, a "%" without two hex digits, a NUL, a raw control character, a raw "?" or
+// "#". Or servers disagree about it in ways that AsSlashes does not cover: some see a dot
+// segment where it has "." or ".." beside an encoded slash or a backslash, or before a ";",
+// and where both encoded slashes and backslashes are, some split at one of the two.
 //
 // It does not allocate when escaped is canonical.
 func CanonicalPath(escaped string) (Path, error) {
@@ -47,7 +48,7 @@ func CanonicalPath(escaped string) (Path, error) {
 	case escaped[0] != '/':
 		return Path{}, fmt.Errorf("path %.80q: want a leading slash, got %q", escaped, escaped[0])
 	}
-	canonical, separators, err := scan(escaped)
+	canonical, disputed, err := scan(escaped)
 	if err != nil {
 		return Path{}, err
 	}
@@ -55,8 +56,8 @@ func CanonicalPath(escaped string) (Path, error) {
 	if !canonical {
 		p = resolve(escaped)
 	}
-	if separators {
-		if p.Slashes, err = checkSeparators(p.Match); err != nil {
+	if disputed {
+		if p.Slashes, err = checkDisputed(p.Match); err != nil {
 			return Path{}, fmt.Errorf("path %.80q: %w", escaped, err)
 		}
 	}
@@ -75,9 +76,9 @@ func (p Path) AsSlashes() string {
 	return resolve(strings.ReplaceAll(s, "%5C", "/")).Match
 }
 
-// scan says whether s, which begins with "/", is canonical; whether it has an encoded slash
-// or a backslash anywhere; and why it cannot be the path of a request.
-func scan(s string) (canonical, separators bool, err error) {
+// scan says whether s, which begins with "/", is canonical; whether it has an encoded slash,
+// a backslash or a semicolon; and why it is no path.
+func scan(s string) (canonical, disputed bool, err error) {
 	canonical = true
 	for i := 0; i < len(s); i++ {
 		c := s[i]
@@ -91,6 +92,7 @@ func scan(s string) (canonical, separators bool, err error) {
 				canonical = false
 			}
 		case isElementByte(c):
+			disputed = disputed || c == ';'
 		case c == '%':
 			v, upper, ok := unescape(s[i:])
 			if !ok {
@@ -99,17 +101,17 @@ func scan(s string) (canonical, separators bool, err error) {
 			if v == 0 {
 				return false, false, fmt.Errorf("path %.80q: want no NUL, got %%00 at byte %d", s, i)
 			}
-			separators = separators || v == '/' || v == '\\'
+			disputed = disputed || v == '/' || v == '\\' || v == ';'
 			canonical = canonical && upper && !isElementByte(v)
 			i += 2
 		case c < ' ' || c == 0x7f || c == '?' || c == '#':
 			return false, false, fmt.Errorf("path %.80q: want no raw %q", s, c)
 		default:
-			separators = separators || c == '\\'
+			disputed = disputed || c == '\\'
 			canonical = false
 		}
 	}
-	return canonical, separators, nil
+	return canonical, disputed, nil
 }
 
 func startsWithDotSegment(s string) bool {
@@ -195,8 +197,9 @@ func dropElement(path []byte) []byte {
 	return path
 }
 
-// checkSeparators looks at the encoded slashes and backslashes of a canonical path.
-func checkSeparators(match string) (found bool, err error) {
+// checkDisputed looks at what servers read differently in a canonical path. It says whether
+// there is an encoded slash or a backslash, and why the path must be refused.
+func checkDisputed(match string) (slashes bool, err error) {
 	slash, backslash := strings.Contains(match, "%2F"), strings.Contains(match, "%5C")
 	if slash && backslash {
 		return false, errors.New("want encoded slashes or backslashes, got both")
@@ -207,8 +210,10 @@ func checkSeparators(match string) (found bool, err error) {
 	}
 	for element := range strings.SplitSeq(match, "/") {
 		for part := range strings.SplitSeq(element, separator) {
+			// Servlet containers cut path parameters off before they resolve "..".
+			part, _, _ = strings.Cut(part, ";")
 			if part == "." || part == ".." {
-				return false, fmt.Errorf("want no %q beside an encoded slash or a backslash", part)
+				return false, fmt.Errorf(`want no %q beside an encoded slash, a backslash or ";"`, part)
 			}
 		}
 	}

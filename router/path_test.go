@@ -48,7 +48,8 @@ func TestCanonicalPath(t *testing.T) {
 		{in: "/a/%2e./b", match: "/b", flags: dots, forward: "/b"},
 		{in: "/...", match: "/..."},
 		{in: "/.a/..b/c./d..", match: "/.a/..b/c./d.."},
-		{in: "/..;x/a", match: "/..;x/a"},
+		{in: "/a;x=..;y/b;..", match: "/a;x=..;y/b;.."},
+		{in: "/...;x/a..;/.a;", match: "/...;x/a..;/.a;"},
 		{in: "/a/%252e%252e/b", match: "/a/%252e%252e/b"},
 
 		{in: "/%7Eu", match: "/~u"},
@@ -120,6 +121,12 @@ func TestCanonicalPathRefuses(t *testing.T) {
 		{`/a/..\..\b`, `".." beside`},
 		{"/a%2F.%2Fb", `"." beside`},
 		{"/.%2Fb", `"." beside`},
+		{"/a/..;/b", `".." beside`},
+		{"/a/..;x=y", `".." beside`},
+		{"/a/.;/b", `"." beside`},
+		{"/a/%2e%2e%3b/b", `".." beside`},
+		{"/a/./..%3Bx/b", `".." beside`},
+		{"/a%2F..;/b", `".." beside`},
 		{"/a%2Fb%5Cc", "both"},
 		{`/a%2Fb/c\d`, "both"},
 	} {
@@ -257,7 +264,7 @@ func refused(path string) bool {
 	}
 	for _, e := range elems {
 		for _, part := range strings.FieldsFunc(e, func(r rune) bool { return r == '/' || r == '\\' }) {
-			if part == "." || part == ".." {
+			if part, _, _ = strings.Cut(part, ";"); part == "." || part == ".." {
 				return true
 			}
 		}

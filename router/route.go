@@ -20,11 +20,11 @@ const (
 	// regards two path types of one path as two routes; of equal paths it is tried last.
 	ImplementationSpecific
 	// Default is a host's default backend: it answers what no path of the host matches.
-	// Path is ignored.
+	// Without Host it answers for the hosts that have no routes. Path is ignored.
 	Default
 	// HostOnly makes a host exist without giving it any path: requests for it are
 	// isolated from wildcard and hostless routes and match nothing. Path and Handler
-	// are ignored, and it conflicts with nothing.
+	// are ignored, and it conflicts with nothing. Without Host it has no effect.
 	HostOnly
 )
 

@@ -1,70 +1,11 @@
 package router
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
-
-// parseRoutes reads one Route a line, as WriteTo writes them: HOST PATH PATHTYPE TARGET
-// NAMESPACE/NAME, then optionally the day the object was created. Fields at the end may be
-// left out.
-func parseRoutes(text string) ([]*Route, error) {
-	types := map[string]PathType{}
-	for p := Exact; p <= HostOnly; p++ {
-		types[p.String()] = p
-	}
-	var routes []*Route
-	for line := range strings.Lines(text) {
-		f := strings.Fields(line)
-		if len(f) == 0 {
-			continue
-		}
-		if len(f) < 3 || types[f[2]] == 0 {
-			return nil, fmt.Errorf("route %q: want HOST PATH PATHTYPE", line)
-		}
-		r := &Route{Host: f[0], Path: strings.ReplaceAll(f[1], "␠", " "), PathType: types[f[2]]}
-		if r.Host == "*" {
-			r.Host = ""
-		}
-		if r.Path == "-" {
-			r.Path = ""
-		}
-		if len(f) > 3 {
-			r.Target = f[3]
-		}
-		if len(f) > 4 {
-			r.Origin.Namespace, r.Origin.Name, _ = strings.Cut(f[4], "/")
-		}
-		if len(f) > 5 {
-			day, err := strconv.Atoi(f[5])
-			if err != nil {
-				return nil, err
-			}
-			r.Origin.Created = time.Date(2025, 1, day, 0, 0, 0, 0, time.UTC)
-		}
-		routes = append(routes, r)
-	}
-	return routes, nil
-}
-
-func mustRoutes(t testing.TB, text string) []*Route {
-	t.Helper()
-	routes, err := parseRoutes(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return routes
-}
-
-func mustBuild(t testing.TB, text string) *Table {
-	t.Helper()
-	table, _ := Build(mustRoutes(t, text), nil)
-	return table
-}
 
 // lookup is what a proxy does with the host and the path of a request.
 func lookup(t testing.TB, table *Table, host, path string) (*Route, Outcome) {
@@ -393,27 +334,6 @@ func TestNilTable(t *testing.T) {
 	}
 	if got := table.String(); got != "" {
 		t.Errorf("dump = %q, want none", got)
-	}
-}
-
-// The children of a node become a map when there are many: both sides of that number.
-func TestLookupManyChildren(t *testing.T) {
-	for n := 1; n <= 3*maxFew; n++ {
-		var routes []*Route
-		for i := range n {
-			routes = append(routes,
-				&Route{Host: "foo.com", Path: fmt.Sprintf("/p%d", i), PathType: Prefix},
-				&Route{Host: "foo.com", Path: fmt.Sprintf("/p%d/deep/er", i), PathType: Exact})
-		}
-		table, _ := Build(routes, nil)
-		for _, r := range routes {
-			if got, o := table.Lookup("foo.com", r.Path); got != r || o != Matched {
-				t.Fatalf("%d paths: Lookup(%q) = %v, %v, want its route", n, r.Path, got, o)
-			}
-		}
-		if r, o := table.Lookup("foo.com", "/p"); r != nil || o != NoPath {
-			t.Fatalf("%d paths: Lookup of /p = %v, %v, want NoPath", n, r, o)
-		}
 	}
 }
 
