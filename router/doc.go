@@ -56,8 +56,8 @@
 //
 // CanonicalPath refuses what is no path, and what servers are known to read as another path
 // than they were asked for. A route's path is taken whatever it is: one without a leading
-// slash is given it, and a "%" that starts no escape is a percent sign. One that a request
-// would be refused for matches nothing.
+// slash is given it, and a "%" that starts no escape is a percent sign. If its canonical form
+// is one that CanonicalPath refuses, it matches nothing.
 //
 // # Conflicts
 //
