@@ -1,7 +1,10 @@
 package e2e_test
 
 import (
+	"errors"
+	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -11,8 +14,8 @@ import (
 )
 
 // TestCommand runs the scripts of testdata/command: flags, exit statuses and messages. Each
-// is a testscript (github.com/rogpeppe/go-internal/testscript) with fairlead in PATH
-// and two commands of its own:
+// is a testscript, the language of the Go command's own tests, with fairlead in PATH and two
+// commands of its own:
 //
 //	status N PROGRAM ARG...   runs a program that must end with status N
 //	occupy NAME               takes a loopback port until the script ends; $NAME is its address
@@ -27,6 +30,12 @@ func TestCommand(t *testing.T) {
 			"status": status,
 			"occupy": occupy,
 		},
+		Condition: func(name string) (bool, error) {
+			if name == "root" { // who may read everything
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("condition: want root, got %q", name)
+		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
@@ -40,12 +49,10 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	err = ts.Exec(args[1], args[2:]...)
 	got := 0
-	if exit := (*exec.ExitError)(nil); err != nil {
-		var ok bool
-		if exit, ok = err.(*exec.ExitError); !ok {
-			ts.Fatalf("%v", err)
-		}
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
 	}
 	if got != want {
 		ts.Fatalf("want exit status %d, got %d", want, got)

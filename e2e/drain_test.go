@@ -82,7 +82,7 @@ func waitUnready(t *testing.T, at *site.Site) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		code, err := at.Admin("/readyz")
+		code, _, err := at.Admin("/readyz")
 		if err == nil && code == http.StatusServiceUnavailable {
 			return
 		}

@@ -2,10 +2,12 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,27 +38,30 @@ func TestSwapUnderLoad(t *testing.T) {
 	load := startTraffic(t, at, "swap.example")
 	p := newProbe(at)
 
+	// What is live: each change is waited for, so none is lost among others.
+	color, endpoints := "blue", map[string]string{"blue": "blue-1 blue-2 blue-3", "green": "green-1 green-2"}
+	live := func(code int, backend string) (bool, error) {
+		if code != http.StatusOK {
+			return false, fmt.Errorf("live route: want 200, got %d", code)
+		}
+		return slices.Contains(strings.Fields(endpoints[color]), backend), nil
+	}
 	change := []func(n int) error{
 		// The live route leads to another backend.
 		func(n int) error {
-			want := []string{"green", "blue"}[n%2]
-			if err := at.Apply("ingress.yaml", []byte(ingress("live", "swap.example", want))); err != nil {
+			color = []string{"green", "blue"}[n%2]
+			if err := at.Apply("ingress.yaml", []byte(ingress("live", "swap.example", color))); err != nil {
 				return err
 			}
-			return p.until("swap.example", func(code int, backend string) (bool, error) {
-				if code != http.StatusOK {
-					return false, fmt.Errorf("live route: want 200, got %d", code)
-				}
-				return strings.HasPrefix(backend, want), nil
-			})
+			return p.until("swap.example", live)
 		},
-		// Endpoints come and go, also that which holds the WebSocket and the stream.
+		// All its endpoints are others, also that which holds the WebSocket and the stream.
 		func(n int) error {
-			names := []string{"blue-4 blue-5", "blue-1 blue-2 blue-3"}[n%2]
-			if err := at.Apply("blue.yaml", []byte(service("blue", names))); err != nil {
+			endpoints[color] = fmt.Sprintf("%s-%d %[1]s-%d", color, 10+n%5, 20+n%3)
+			if err := at.Apply(color+".yaml", []byte(service(color, endpoints[color]))); err != nil {
 				return err
 			}
-			return at.Apply("green.yaml", []byte(service("green", []string{"green-3", "green-1 green-2"}[n%2])))
+			return p.until("swap.example", live)
 		},
 		// A new route.
 		func(n int) error {
@@ -72,7 +77,19 @@ func TestSwapUnderLoad(t *testing.T) {
 			})
 		},
 		// A certificate is renewed.
-		func(int) error { return at.Apply("secret.yaml", []byte(certificate)) },
+		func(int) error {
+			old, err := serial(at, "swap.example")
+			if err != nil {
+				return err
+			}
+			if err := at.Apply("secret.yaml", []byte(certificate)); err != nil {
+				return err
+			}
+			return poll("a renewed certificate", func() (bool, error) {
+				now, err := serial(at, "swap.example")
+				return now != old, err
+			})
+		},
 	}
 	for i := range changes {
 		if err := change[i%len(change)](i / len(change)); err != nil {
@@ -144,33 +161,48 @@ func (p *probe) get(host string) (code int, backend string, err error) {
 
 // until asks again and again until done says so, or an error.
 func (p *probe) until(host string, done func(code int, backend string) (bool, error)) error {
-	deadline := time.Now().Add(20 * time.Second)
-	for {
+	return poll(host, func() (bool, error) {
 		code, backend, err := p.get(host)
 		if err != nil {
-			return err
+			return false, err
 		}
-		if ok, err := done(code, backend); ok || err != nil {
+		return done(code, backend)
+	})
+}
+
+// poll repeats done until it says so, or an error.
+func poll(what string, done func() (bool, error)) error {
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		if ok, err := done(); ok || err != nil {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: still %d from %q", host, code, backend)
+			return fmt.Errorf("%s: still not there", what)
 		}
 		<-time.After(2 * time.Millisecond)
 	}
 }
 
+// serial is the serial number of the certificate that a new handshake gets.
+func serial(at *site.Site, host string) (string, error) {
+	conn, err := tls.Dial("tcp", at.Address("https"), &tls.Config{ServerName: host, RootCAs: at.Roots()})
+	if err != nil {
+		return "", err
+	}
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber.String(), conn.Close()
+}
+
 // generation is the number of the table that the site serves.
 func generation(t *testing.T, at *site.Site) int {
 	t.Helper()
-	resp, err := http.Get("http://" + at.Address("admin") + "/debug/table")
+	_, table, err := at.Admin("/debug/table")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = resp.Body.Close() }()
 	var n int
-	if _, err := fmt.Fscanf(resp.Body, "# generation %d\n", &n); err != nil {
-		t.Fatalf("/debug/table: want it to begin with # generation N: %v", err)
+	if _, err := fmt.Sscanf(string(table), "# generation %d\n", &n); err != nil {
+		t.Fatalf("/debug/table: want it to begin with # generation N: %v\n%s", err, table)
 	}
 	return n
 }

@@ -103,7 +103,7 @@ func (p *Process) ready(ctx context.Context) error {
 		}
 	}
 	for {
-		code, err := p.Admin("/readyz")
+		code, _, err := p.Admin("/readyz")
 		if code == http.StatusOK {
 			return nil
 		}
@@ -111,19 +111,21 @@ func (p *Process) ready(ctx context.Context) error {
 		case <-p.done:
 			return fmt.Errorf("want it to be ready, it ended: %w", p.err)
 		case <-ctx.Done():
-			return fmt.Errorf("want /readyz to answer 200, got %d, %v", code, err)
+			return errors.Join(fmt.Errorf("want /readyz to answer 200, got %d", code), err)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
 
-// Admin asks the admin listener and returns the status.
-func (p *Process) Admin(path string) (int, error) {
+// Admin asks the admin listener.
+func (p *Process) Admin(path string) (code int, body []byte, err error) {
 	resp, err := adminClient.Get("http://" + p.Address("admin") + path)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	return resp.StatusCode, resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
+	body, err = io.ReadAll(resp.Body)
+	return resp.StatusCode, body, err
 }
 
 var adminClient = http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}

@@ -1,0 +1,82 @@
+# Every target is also a one-line command: see CONTRIBUTING.md.
+GO ?= go
+LINT_VERSION := v2.15.0
+VULNCHECK_VERSION := v1.9.0
+LINT := bin/golangci-lint-$(LINT_VERSION)
+ARCHS := amd64 arm64
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# Modules whose tests need nothing but Go. e2e/cluster needs root.
+MODULES := . e2e
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## run everything on loopback, with sample backends and no cluster
+	$(GO) run ./cmd/fairlead demo
+
+.PHONY: build
+build: ## build bin/fairlead for this machine
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/fairlead ./cmd/fairlead
+
+# -count=1: the results of e2e depend on the binary, which the cache of tests does not see.
+.PHONY: test
+test: ## vet and test; needs no network beyond loopback, no cluster, no root
+	for m in $(MODULES); do (cd $$m && $(GO) vet ./...) || exit; done
+	$(GO) test ./...
+	cd e2e && $(GO) test -count=1 ./...
+
+.PHONY: race
+race: ## the same tests, and the binary that they run, under the race detector
+	$(GO) test -race -short ./...
+	cd e2e && $(GO) test -race -short -count=1 ./...
+
+FUZZTIME ?= 30s
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (30s)
+	.ci/fuzz $(FUZZTIME) $(MODULES)
+
+COUNT ?= 10
+.PHONY: bench
+bench: ## benchmarks, COUNT (10) times each, as benchstat reads them
+	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./...
+
+.PHONY: lint
+lint: $(LINT) ## golangci-lint in every module
+	for m in $(MODULES); do (cd $$m && $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit; done
+
+$(LINT):
+	GOBIN=$(CURDIR)/bin/tools $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	mv bin/tools/golangci-lint $@
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what the binary calls; needs the database's host
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(VULNCHECK_VERSION) ./cmd/fairlead
+
+.PHONY: gen
+gen: ## write what is generated
+	$(GO) generate ./...
+
+.PHONY: check-gen
+check-gen: ## fail when what is generated, go.mod or go.sum is not up to date
+	.ci/check-gen $(MODULES)
+
+.PHONY: image
+image: $(ARCHS:%=dist/fairlead-linux-%) ## dist/: the static binaries of the image, for each architecture
+
+dist/fairlead-linux-%: FORCE
+	CGO_ENABLED=0 GOOS=linux GOARCH=$* $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/fairlead
+
+.PHONY: e2e
+e2e: ## tests against a real API server; needs root on Linux
+	cd e2e/cluster && $(GO) test -count=1 -timeout 20m ./...
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist
+
+.PHONY: FORCE
+FORCE:
