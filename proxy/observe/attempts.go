@@ -19,10 +19,10 @@ func (r *recorder) recordAttempts(x *proxy.Exchange) {
 	k := attempts[0].Endpoint.Key()
 	s := r.seriesOf(serviceKey{k.Namespace, k.Service})
 	for i := range attempts {
-		s.attempts[outcomeOf(attempts[i].Err)].Inc()
+		s.attempts[outcomeOf(attempts[i].Err)].Add(1)
 	}
 	if n := len(attempts) - 1; n > 0 {
-		s.retries.Add(float64(n))
+		s.retries.Add(uint64(n))
 	}
 }
 

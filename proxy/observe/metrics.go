@@ -50,7 +50,7 @@ type Metrics struct {
 	propagation    prometheus.Histogram
 	updateFailures prometheus.Counter
 	failures       *failures
-	vecs           seriesVecs
+	durations      *prometheus.HistogramVec
 
 	mu       sync.Mutex
 	routes   map[routeKey]*routeSeries
@@ -61,13 +61,13 @@ type Metrics struct {
 // NewMetrics returns Metrics that nothing is counted in yet.
 func NewMetrics(o Options) *Metrics {
 	m := &Metrics{
-		registry: prometheus.NewRegistry(),
-		table:    o.Table,
-		vecs:     newSeriesVecs(),
-		routes:   make(map[routeKey]*routeSeries),
-		services: make(map[serviceKey]*serviceSeries),
-		failures: newFailures(),
-		sweepAt:  minSweep,
+		registry:  prometheus.NewRegistry(),
+		table:     o.Table,
+		durations: newDurations(),
+		routes:    make(map[routeKey]*routeSeries),
+		services:  make(map[serviceKey]*serviceSeries),
+		failures:  newFailures(),
+		sweepAt:   minSweep,
 		accepted: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_connections_accepted_total",
 			Help: "Client connections, by data port.",
@@ -99,8 +99,8 @@ func NewMetrics(o Options) *Metrics {
 			},
 		}, func() float64 { return 1 }),
 		m.accepted, m.open, m.propagation, m.updateFailures, m.failures.vec,
+		m.durations, newSeriesCollector(m),
 	)
-	m.vecs.register(m.registry)
 	registerState(m.registry, o)
 	return m
 }

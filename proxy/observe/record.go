@@ -2,6 +2,9 @@ package observe
 
 import (
 	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-ingress/fairlead/proxy"
 )
@@ -33,18 +36,18 @@ func (r *recorder) record(x *proxy.Exchange) {
 		s = r.m.route(r.routeKey)
 		r.route.Store(s)
 	}
-	s.requests[classOf(x.Status)].Inc()
+	s.requests[classOf(x.Status)].Add(1)
 	if !x.Upgraded {
 		s.duration.Observe(x.Duration.Seconds())
 	}
 	if x.BytesIn > 0 {
-		s.received.Add(float64(x.BytesIn))
+		s.received.Add(uint64(x.BytesIn))
 	}
 	if x.BytesOut > 0 {
-		s.sent.Add(float64(x.BytesOut))
+		s.sent.Add(uint64(x.BytesOut))
 	}
 	if x.ClientAborted {
-		s.aborts.Inc()
+		s.aborts.Add(1)
 	}
 	if x.Reason != "" {
 		r.m.failures.count(x.Reason)
@@ -69,7 +72,10 @@ func (m *Metrics) route(k routeKey) *routeSeries {
 	s := m.routes[k]
 	if s == nil {
 		m.makeRoom()
-		s = m.vecs.route(k)
+		s = &routeSeries{
+			created:  time.Now(),
+			duration: m.durations.WithLabelValues(k.namespace, k.ingress, k.service).(prometheus.Histogram),
+		}
 		m.routes[k] = s
 	}
 	return s
@@ -81,7 +87,7 @@ func (m *Metrics) service(k serviceKey) *serviceSeries {
 	s := m.services[k]
 	if s == nil {
 		m.makeRoom()
-		s = m.vecs.service(k)
+		s = &serviceSeries{key: k, created: time.Now()}
 		m.services[k] = s
 	}
 	return s
@@ -117,7 +123,7 @@ func (m *Metrics) sweep() {
 	for k, s := range m.routes {
 		if !s.seen && k != (routeKey{}) {
 			s.removed.Store(true)
-			m.vecs.removeRoute(k)
+			m.durations.DeleteLabelValues(k.namespace, k.ingress, k.service)
 			delete(m.routes, k)
 		}
 		s.seen = false
@@ -125,7 +131,6 @@ func (m *Metrics) sweep() {
 	for k, s := range m.services {
 		if !s.seen {
 			s.removed.Store(true)
-			m.vecs.removeService(k)
 			delete(m.services, k)
 		}
 		s.seen = false

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -60,120 +61,121 @@ const (
 
 var outcomeLabels = [outcomes]string{"answered", "connect-failed", "reset", "timeout", "canceled", "other"}
 
-// routeSeries is the series of one routeKey.
+// routeSeries is the series of one routeKey. The counters are plain words: those of the client
+// library keep their labels with each, which takes three times the memory of a whole route.
 type routeSeries struct {
-	requests       [classes]prometheus.Counter
+	created        time.Time
+	requests       [classes]atomic.Uint64
+	received, sent atomic.Uint64
+	aborts         atomic.Uint64
 	duration       prometheus.Histogram
-	received, sent prometheus.Counter
-	aborts         prometheus.Counter
-	removed        atomic.Bool // from the registry
+	removed        atomic.Bool // from Metrics.routes
 	seen           bool        // by the sweep that runs
 }
 
 // serviceSeries is the series of one serviceKey.
 type serviceSeries struct {
 	key       serviceKey
-	attempts  [outcomes]prometheus.Counter
-	retries   prometheus.Counter
-	ejections prometheus.Counter
-	removed   atomic.Bool
+	created   time.Time
+	attempts  [outcomes]atomic.Uint64
+	retries   atomic.Uint64
+	ejections atomic.Uint64
+	removed   atomic.Bool // from Metrics.services
 	seen      bool
 }
 
-// seriesVecs makes and removes series.
-type seriesVecs struct {
-	requests, received, sent, aborts *prometheus.CounterVec
-	duration                         *prometheus.HistogramVec
-	attempts, retries, ejections     *prometheus.CounterVec
+func newDurations() *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:                           "fairlead_request_duration_seconds",
+		Help:                           "Time from the request's head to the end of the response, without WebSocket tunnels.",
+		Buckets:                        []float64{.005, .01, .025, .1, .25, 1, 2.5, 10},
+		NativeHistogramBucketFactor:    nativeFactor,
+		NativeHistogramMaxBucketNumber: nativeBuckets,
+		// At most this often are buckets dropped rather than merged.
+		NativeHistogramMinResetDuration: time.Hour,
+	}, []string{"namespace", "ingress", "service"})
 }
 
-func newSeriesVecs() seriesVecs {
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+// seriesCollector shows the counters of a Metrics.
+type seriesCollector struct {
+	m *Metrics
+
+	requests, received, sent, aborts *prometheus.Desc
+	attempts, retries, ejections     *prometheus.Desc
+}
+
+func newSeriesCollector(m *Metrics) *seriesCollector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
 	}
-	return seriesVecs{
-		requests: counter("fairlead_requests_total",
+	return &seriesCollector{
+		m: m,
+		requests: desc("fairlead_requests_total",
 			"Requests, by class of the status; 499 of a client that went away is 4xx.",
 			"namespace", "ingress", "service", "code"),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:                           "fairlead_request_duration_seconds",
-			Help:                           "Time from the request's head to the end of the response, without WebSocket tunnels.",
-			Buckets:                        []float64{.005, .01, .025, .1, .25, 1, 2.5, 10},
-			NativeHistogramBucketFactor:    nativeFactor,
-			NativeHistogramMaxBucketNumber: nativeBuckets,
-			// At most this often are buckets dropped rather than merged.
-			NativeHistogramMinResetDuration: time.Hour,
-		}, []string{"namespace", "ingress", "service"}),
-		received: counter("fairlead_request_bytes_total",
+		received: desc("fairlead_request_bytes_total",
 			"Bytes of request bodies received.", "namespace", "ingress", "service"),
-		sent: counter("fairlead_response_bytes_total",
+		sent: desc("fairlead_response_bytes_total",
 			"Bytes of response bodies sent.", "namespace", "ingress", "service"),
-		aborts: counter("fairlead_client_aborts_total",
+		aborts: desc("fairlead_client_aborts_total",
 			"Requests whose client went away before the response was complete.", "namespace", "ingress", "service"),
-		attempts: counter("fairlead_upstream_attempts_total",
+		attempts: desc("fairlead_upstream_attempts_total",
 			"Tries to have an endpoint answer, by how they ended.", "namespace", "service", "result"),
-		retries: counter("fairlead_upstream_retries_total",
+		retries: desc("fairlead_upstream_retries_total",
 			"Tries after the first of a request.", "namespace", "service"),
-		ejections: counter("fairlead_endpoint_ejections_total",
+		ejections: desc("fairlead_endpoint_ejections_total",
 			"Times that an endpoint was taken out because it failed.", "namespace", "service"),
 	}
 }
 
-func (v *seriesVecs) register(r prometheus.Registerer) {
-	for _, c := range []prometheus.Collector{
-		v.requests, v.duration, v.received, v.sent, v.aborts, v.attempts, v.retries, v.ejections,
+// Describe implements prometheus.Collector.
+func (c *seriesCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		c.requests, c.received, c.sent, c.aborts, c.attempts, c.retries, c.ejections,
 	} {
-		r.MustRegister(c)
+		ch <- d
 	}
 }
 
-func (v *seriesVecs) route(k routeKey) *routeSeries {
-	l := []string{k.namespace, k.ingress, k.service}
-	s := &routeSeries{
-		duration: v.duration.WithLabelValues(l...).(prometheus.Histogram),
-		received: v.received.WithLabelValues(l...),
-		sent:     v.sent.WithLabelValues(l...),
-		aborts:   v.aborts.WithLabelValues(l...),
+// Collect implements prometheus.Collector.
+func (c *seriesCollector) Collect(ch chan<- prometheus.Metric) {
+	// Copies: what receives from ch may be slow, and requests wait for the lock.
+	c.m.mu.Lock()
+	routes, services := maps.Clone(c.m.routes), maps.Clone(c.m.services)
+	c.m.mu.Unlock()
+	for k, s := range routes {
+		emit := func(d *prometheus.Desc, v *atomic.Uint64, labels ...string) {
+			ch <- counter(d, v, s.created, labels...)
+		}
+		for i, label := range classLabels {
+			emit(c.requests, &s.requests[i], k.namespace, k.ingress, k.service, label)
+		}
+		emit(c.received, &s.received, k.namespace, k.ingress, k.service)
+		emit(c.sent, &s.sent, k.namespace, k.ingress, k.service)
+		emit(c.aborts, &s.aborts, k.namespace, k.ingress, k.service)
 	}
-	for i, label := range classLabels {
-		s.requests[i] = v.requests.WithLabelValues(k.namespace, k.ingress, k.service, label)
+	for k, s := range services {
+		emit := func(d *prometheus.Desc, v *atomic.Uint64, labels ...string) {
+			ch <- counter(d, v, s.created, labels...)
+		}
+		for i, label := range outcomeLabels {
+			emit(c.attempts, &s.attempts[i], k.namespace, k.service, label)
+		}
+		emit(c.retries, &s.retries, k.namespace, k.service)
+		emit(c.ejections, &s.ejections, k.namespace, k.service)
 	}
-	return s
 }
 
-func (v *seriesVecs) removeRoute(k routeKey) {
-	l := []string{k.namespace, k.ingress, k.service}
-	v.duration.DeleteLabelValues(l...)
-	v.received.DeleteLabelValues(l...)
-	v.sent.DeleteLabelValues(l...)
-	v.aborts.DeleteLabelValues(l...)
-	for _, label := range classLabels {
-		v.requests.DeleteLabelValues(k.namespace, k.ingress, k.service, label)
+func counter(d *prometheus.Desc, v *atomic.Uint64, created time.Time, labels ...string) prometheus.Metric {
+	m, err := prometheus.NewConstMetricWithCreatedTimestamp(d, prometheus.CounterValue, float64(v.Load()), created, labels...)
+	if err != nil {
+		return prometheus.NewInvalidMetric(d, err)
 	}
-}
-
-func (v *seriesVecs) service(k serviceKey) *serviceSeries {
-	s := &serviceSeries{
-		key:       k,
-		retries:   v.retries.WithLabelValues(k.namespace, k.service),
-		ejections: v.ejections.WithLabelValues(k.namespace, k.service),
-	}
-	for i, label := range outcomeLabels {
-		s.attempts[i] = v.attempts.WithLabelValues(k.namespace, k.service, label)
-	}
-	return s
-}
-
-func (v *seriesVecs) removeService(k serviceKey) {
-	v.retries.DeleteLabelValues(k.namespace, k.service)
-	v.ejections.DeleteLabelValues(k.namespace, k.service)
-	for _, label := range outcomeLabels {
-		v.attempts.DeleteLabelValues(k.namespace, k.service, label)
-	}
+	return m
 }
 
 // Ejected counts an endpoint that was taken out; it fits upstream.Options.OnEject.
 func (m *Metrics) Ejected(e *upstream.Endpoint) {
 	k := e.Key()
-	m.service(serviceKey{k.Namespace, k.Service}).ejections.Inc()
+	m.service(serviceKey{k.Namespace, k.Service}).ejections.Add(1)
 }
