@@ -48,6 +48,10 @@ bench: ## benchmarks, COUNT (10) times each, as benchstat reads them
 lint: $(LINT) ## golangci-lint in every module
 	for m in $(MODULES); do (cd $$m && $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit; done
 
+.PHONY: fmt
+fmt: $(LINT) ## format as lint wants it
+	for m in $(MODULES); do (cd $$m && $(CURDIR)/$(LINT) fmt --config $(CURDIR)/.golangci.yml ./...) || exit; done
+
 $(LINT):
 	GOBIN=$(CURDIR)/bin/tools $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	mv bin/tools/golangci-lint $@
