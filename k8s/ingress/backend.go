@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,21 +34,69 @@ type backend struct {
 	local    bool
 	resolved upstream.Resolution
 	findings []finding
-	seen     uint64
+
+	users  []*entry // that refer to it
+	served int      // how many of users forward to it
 }
 
-// backend returns the one of key, made when there is none.
-func (t *Translator) backend(key upstream.Key) *backend {
-	b := t.backends[key]
-	if b == nil {
-		b = &backend{key: key}
-		t.backends[key] = b
+// backends are those that Ingresses refer to, and that of Options.DefaultBackend.
+type backends struct {
+	byKey    map[upstream.Key]*backend
+	fallback *backend              // nil when there is none
+	failing  map[*backend]struct{} // those with findings
+	// resolutions are those of the last Result, which shares the map. They are right but for
+	// the backends in touched.
+	resolutions map[upstream.Key]upstream.Resolution
+	touched     map[*backend]struct{}
+}
+
+func newBackends(fallback upstream.Key) backends {
+	bs := backends{
+		byKey:   make(map[upstream.Key]*backend),
+		failing: make(map[*backend]struct{}),
+		touched: make(map[*backend]struct{}),
 	}
-	return b
+	if fallback != (upstream.Key{}) {
+		bs.fallback = &backend{key: fallback}
+		bs.byKey[fallback] = bs.fallback
+		bs.touched[bs.fallback] = struct{}{}
+	}
+	return bs
+}
+
+// link notes that e refers to its backends.
+func (bs *backends) link(e *entry) {
+	for _, ref := range e.references {
+		b := bs.byKey[ref.key]
+		if b == nil {
+			b = &backend{key: ref.key}
+			bs.byKey[ref.key] = b
+		}
+		b.users = append(b.users, e)
+		if ref.served {
+			b.served++
+		}
+		bs.touched[b] = struct{}{}
+	}
+}
+
+// unlink takes back link.
+func (bs *backends) unlink(e *entry) {
+	for _, ref := range e.references {
+		b := bs.byKey[ref.key]
+		i := slices.Index(b.users, e)
+		last := len(b.users) - 1
+		b.users[i], b.users[last] = b.users[last], nil
+		b.users = b.users[:last]
+		if ref.served {
+			b.served--
+		}
+		bs.touched[b] = struct{}{}
+	}
 }
 
 // refresh resolves b again when one of its objects is another one.
-func (b *backend) refresh(o *Options, s *Snapshot) {
+func (bs *backends) refresh(b *backend, o *Options, s *Snapshot) {
 	name := types.NamespacedName{Namespace: b.key.Namespace, Name: b.key.Service}
 	service, list := s.Services[name], s.Slices[name]
 	if b.known && b.service == service && b.local == s.LocalEndpoints && slices.Equal(b.slices, list) {
@@ -55,70 +104,100 @@ func (b *backend) refresh(o *Options, s *Snapshot) {
 	}
 	b.known, b.service, b.slices, b.local = true, service, list, s.LocalEndpoints
 	b.resolved, b.findings = resolve(o, b)
+	bs.touched[b] = struct{}{}
+	if len(b.findings) > 0 {
+		bs.failing[b] = struct{}{}
+	} else {
+		delete(bs.failing, b)
+	}
 }
 
-// resolve fills in the Resolutions of r and the Problems with them.
-func (t *Translator) resolve(s *Snapshot, r *Result) {
-	r.Resolutions = make(map[upstream.Key]upstream.Resolution, len(t.backends))
-	take := func(b *backend, served bool) {
-		if b.seen != t.generation {
-			b.seen = t.generation
-			b.refresh(&t.options, s)
-		}
-		if served {
-			r.Resolutions[b.key] = b.resolved
-		}
-	}
-	if b := t.fallback; b != nil {
-		take(b, true)
-		for _, f := range b.findings {
-			r.Problems = append(r.Problems, f.on(serviceObject(b.key), ""))
-		}
-	}
-	for _, e := range t.order {
-		for _, ref := range e.references {
-			take(ref.backend, ref.served)
-			for _, f := range ref.backend.findings {
-				r.Problems = append(r.Problems, f.on(e.object, ref.field))
+// settle brings resolutions up to date and forgets what nobody refers to.
+func (bs *backends) settle() {
+	var next map[upstream.Key]upstream.Resolution // once something differs
+	change := func() map[upstream.Key]upstream.Resolution {
+		if next == nil {
+			if next = maps.Clone(bs.resolutions); next == nil {
+				next = make(map[upstream.Key]upstream.Resolution, len(bs.touched))
 			}
 		}
+		return next
 	}
-	for key, b := range t.backends {
-		if b.seen != t.generation {
-			delete(t.backends, key)
+	for b := range bs.touched {
+		was, had := bs.resolutions[b.key]
+		switch has := b.served > 0 || b == bs.fallback; {
+		case has && !(had && equalResolution(was, b.resolved)):
+			change()[b.key] = b.resolved
+		case !has && had:
+			delete(change(), b.key)
 		}
+		if len(b.users) == 0 && b != bs.fallback {
+			delete(bs.byKey, b.key)
+			delete(bs.failing, b)
+		}
+	}
+	clear(bs.touched)
+	if next != nil {
+		bs.resolutions = next
 	}
 }
 
-// Resolve returns what one backend leads to, with the Problems on all that refer to it in
-// the last Snapshot that was translated: on each Ingress, or on the Service when nothing but
-// Options.DefaultBackend does, or nothing at all.
-func (t *Translator) Resolve(s *Snapshot, k upstream.Key) (upstream.Resolution, []Problem) {
-	b := t.backends[k]
-	if b == nil {
-		b = &backend{key: k}
-	}
-	b.refresh(&t.options, s)
-	if len(b.findings) == 0 {
-		return b.resolved, nil
-	}
+func equalResolution(a, b upstream.Resolution) bool {
+	return a.Protocol == b.Protocol && a.Reason == b.Reason && slices.Equal(a.Addresses, b.Addresses)
+}
+
+// problems are the findings of b, told of all that refer to it: each Ingress, or the Service
+// when that is Options.DefaultBackend or nothing at all.
+func (b *backend) problems(bs *backends) []Problem {
 	var problems []Problem
-	for _, e := range t.order {
-		for _, ref := range e.references {
-			if ref.backend != b {
-				continue
-			}
-			for _, f := range b.findings {
-				problems = append(problems, f.on(e.object, ref.field))
-			}
+	for _, f := range b.findings {
+		for _, e := range b.users {
+			i := slices.IndexFunc(e.references, func(r reference) bool { return r.key == b.key })
+			problems = append(problems, f.on(e.object, e.references[i].field))
+		}
+		if b == bs.fallback || len(b.users) == 0 {
+			problems = append(problems, f.on(serviceObject(b.key), ""))
 		}
 	}
-	if len(problems) == 0 || b == t.fallback {
-		for _, f := range b.findings {
-			problems = append(problems, f.on(serviceObject(k), ""))
+	return problems
+}
+
+// resolve returns what every backend leads to.
+func (t *Translator) resolve(s *Snapshot, gone, fresh []*entry) map[upstream.Key]upstream.Resolution {
+	bs := &t.backends
+	for _, e := range gone {
+		bs.unlink(e)
+	}
+	for _, e := range fresh {
+		bs.link(e)
+	}
+	if sameMap(t.last.Services, s.Services) && sameMap(t.last.Slices, s.Slices) && t.last.LocalEndpoints == s.LocalEndpoints {
+		for b := range bs.touched {
+			bs.refresh(b, &t.options, s)
+		}
+	} else {
+		for _, b := range bs.byKey {
+			bs.refresh(b, &t.options, s)
 		}
 	}
-	return b.resolved, sorted(problems)
+	bs.settle()
+	return bs.resolutions
+}
+
+// Resolve returns what one backend leads to by the Services and EndpointSlices of s, with the
+// Problems on all that refer to it in the last Snapshot that was translated: on each Ingress,
+// or on the Service when that is Options.DefaultBackend or nothing at all. No other part of s
+// is looked at.
+func (t *Translator) Resolve(s *Snapshot, k upstream.Key) (upstream.Resolution, []Problem) {
+	b := t.backends.byKey[k]
+	if b == nil {
+		other := newBackends(upstream.Key{})
+		b = &backend{key: k}
+		other.refresh(b, &t.options, s)
+		return b.resolved, sorted(b.problems(&other))
+	}
+	t.backends.refresh(b, &t.options, s)
+	return b.resolved, sorted(b.problems(&t.backends))
 }
 
 func serviceObject(k upstream.Key) Object {

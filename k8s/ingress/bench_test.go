@@ -1,13 +1,14 @@
 package ingress_test
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	"github.com/fairlead-ingress/fairlead/k8s/k8stest"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	netv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -41,11 +42,35 @@ func BenchmarkTranslate(b *testing.B) {
 	b.Run("one-ingress", func(b *testing.B) {
 		tr := ingress.NewTranslator(ingress.Options{})
 		tr.Translate(s)
-		edited := *s
-		edited.Ingresses = append([]*netv1.Ingress(nil), s.Ingresses...)
 		b.ReportAllocs()
 		for b.Loop() {
-			edited.Ingresses[fleetSize/2] = edited.Ingresses[fleetSize/2].DeepCopy()
+			edited := *s
+			edited.Ingresses = slices.Clone(s.Ingresses)
+			edited.Ingresses[fleetSize/2] = s.Ingresses[fleetSize/2].DeepCopy()
+			check(b, tr.Translate(&edited))
+		}
+	})
+	b.Run("one-service", func(b *testing.B) {
+		tr := ingress.NewTranslator(ingress.Options{})
+		tr.Translate(s)
+		name := types.NamespacedName{Namespace: "team-50", Name: "app-5000"}
+		b.ReportAllocs()
+		for b.Loop() {
+			edited := *s
+			edited.Services = maps.Clone(s.Services)
+			edited.Services[name] = s.Services[name].DeepCopy()
+			check(b, tr.Translate(&edited))
+		}
+	})
+	b.Run("one-secret", func(b *testing.B) {
+		tr := ingress.NewTranslator(ingress.Options{})
+		tr.Translate(s)
+		name := types.NamespacedName{Namespace: "team-50", Name: "wildcard"}
+		b.ReportAllocs()
+		for b.Loop() {
+			edited := *s
+			edited.Secrets = maps.Clone(s.Secrets)
+			edited.Secrets[name] = s.Secrets[name].DeepCopy()
 			check(b, tr.Translate(&edited))
 		}
 	})

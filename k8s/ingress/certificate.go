@@ -1,99 +1,182 @@
 package ingress
 
 import (
+	"cmp"
 	"crypto/tls"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fairlead-ingress/fairlead/tls/certs"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// claims is what the TLS sections of one Ingress come to, and what that was made of.
-type claims struct {
-	secrets  []*corev1.Secret // of each section, nil where there is none
-	made     time.Time        // zero: never
-	until    time.Time        // when they are to be judged again; zero is never
-	bindings []claim
-	problems []Problem
+// certificates settles which certificate each host has.
+type certificates struct {
+	pairs keyPairs
+	hosts map[string][]hostClaim // by precedence
+	// touched are the hosts whose claims changed since bindings was made.
+	touched  map[string]struct{}
+	bindings []certs.Binding // of the last Result, which shares the list
+	// conflicts are the Problems of those that lost a host.
+	conflicts map[string][]Problem
+	judged    time.Time // when the claims were judged last
+	until     time.Time // when one of them is to be judged again; zero is never
+	dated     bool      // until is that of the claims there are
 }
 
-// claim is one host of one TLS section.
-type claim struct {
-	host        string
-	field       string // of the section
-	certificate *tls.Certificate
-	reason      string // why certificate is nil
-	source      string
+// hostClaim is what one Ingress has for a host.
+type hostClaim struct {
+	*entry
+	claim
 }
 
-// certify fills in the certificates of r and the Problems with them.
-func (t *Translator) certify(s *Snapshot, r *Result) {
+func newCertificates() certificates {
+	return certificates{
+		pairs:     newKeyPairs(),
+		hosts:     make(map[string][]hostClaim),
+		touched:   make(map[string]struct{}),
+		conflicts: make(map[string][]Problem),
+	}
+}
+
+// certify fills in the certificates of r, and the Problems of the default certificate.
+func (t *Translator) certify(s *Snapshot, gone, fresh []*entry, r *Result) {
+	cs := &t.certificates
 	now := t.options.Now()
-	hosts := make(map[string]int) // index in r.Certificates
-	owners := make([]*entry, 0)   // of the first certificate of each
-	changed := false
-	for _, e := range t.order {
-		if len(e.sections) == 0 {
-			continue
-		}
-		if !e.claims.hold(e, s, now) {
-			e.claims = t.judge(e, s, now)
-			changed = true
-		}
-		r.until(e.claims.until)
-		r.Problems = append(r.Problems, e.claims.problems...)
-		for _, c := range e.claims.bindings {
-			i, taken := hosts[c.host]
-			switch {
-			case !taken:
-				hosts[c.host] = len(r.Certificates)
-				r.Certificates = append(r.Certificates, c.binding())
-				owners = append(owners, e)
-			case c.certificate == nil || slices.Contains(r.Certificates[i].Certificates, c.certificate):
-				// Nothing to add: a section without certificate takes none away.
-			case len(r.Certificates[i].Certificates) == 0:
-				r.Certificates[i] = c.binding()
-				owners[i] = e
-			case owners[i] == e:
-				r.Certificates[i].Certificates = append(r.Certificates[i].Certificates, c.certificate)
-			default:
-				r.Problems = append(r.Problems, found(CertificateConflict, "%s is not served for host %s: %s comes first and has %s",
-					c.source, c.host, owners[i].object, r.Certificates[i].Source).on(e.object, c.field))
+	for _, e := range gone {
+		cs.withdraw(e)
+	}
+	for _, e := range fresh {
+		t.rejudge(e, s, now)
+	}
+	sameSecrets := sameMap(t.last.Secrets, s.Secrets)
+	due := now.Before(cs.judged) || !cs.until.IsZero() && !now.Before(cs.until)
+	if !sameSecrets || due {
+		for _, e := range t.ranking.entries {
+			if !e.claims.hold(e, s, now) {
+				t.rejudge(e, s, now)
 			}
 		}
 	}
-	if t.options.DefaultCertificate != (types.NamespacedName{}) {
-		changed = t.certifyDefault(s, r, now) || changed
+	cs.judged = now
+	if len(cs.touched) > 0 {
+		cs.settle()
 	}
-	if changed {
-		t.pairs.forget(s)
+	if !cs.dated {
+		cs.until, cs.dated = time.Time{}, true
+		for _, e := range t.ranking.entries {
+			cs.until = earlier(cs.until, e.claims.until)
+		}
+	}
+	r.Certificates, r.Until = cs.bindings, cs.until
+	if t.options.DefaultCertificate != (types.NamespacedName{}) {
+		t.certifyDefault(s, r, now)
+	}
+	if !sameSecrets {
+		cs.pairs.forget(s)
 	}
 }
 
-// certifyDefault reports whether it read a Secret.
-func (t *Translator) certifyDefault(s *Snapshot, r *Result, now time.Time) bool {
+func (t *Translator) certifyDefault(s *Snapshot, r *Result, now time.Time) {
 	name := t.options.DefaultCertificate
-	before := len(t.pairs.byObject)
-	pair := t.pairs.get(s.Secrets[name], name)
+	pair := t.certificates.pairs.get(s.Secrets[name], name)
 	v := pair.judge(name, now)
-	r.until(v.until)
+	r.Until = earlier(r.Until, v.until)
 	if v.problem.err != nil {
 		r.Problems = append(r.Problems, v.problem.on(Object{Kind: "Secret", Namespace: name.Namespace, Name: name.Name}, ""))
 	}
 	if v.usable {
 		r.DefaultCertificate = pair.certificate
 	}
-	return len(t.pairs.byObject) != before
 }
 
-func (r *Result) until(t time.Time) {
-	if !t.IsZero() && (r.Until.IsZero() || t.Before(r.Until)) {
-		r.Until = t
+// earlier returns the earlier of two times of which zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
 	}
+	return a
+}
+
+// rejudge replaces the claims of e.
+func (t *Translator) rejudge(e *entry, s *Snapshot, now time.Time) {
+	cs := &t.certificates
+	cs.withdraw(e)
+	cs.dated = cs.dated && len(e.sections) == 0
+	e.claims = cs.judge(e, s, now, t.options.DefaultCertificate != (types.NamespacedName{}))
+	for _, c := range e.claims.list {
+		claims := cs.hosts[c.host]
+		// After those of the Ingress itself, which are in order of its sections.
+		at, _ := slices.BinarySearchFunc(claims, e, func(h hostClaim, e *entry) int { return cmp.Or(compareEntries(h.entry, e), -1) })
+		cs.hosts[c.host] = slices.Insert(claims, at, hostClaim{e, c})
+		cs.touched[c.host] = struct{}{}
+	}
+	t.note(e)
+}
+
+// withdraw takes the claims of e back.
+func (cs *certificates) withdraw(e *entry) {
+	cs.dated = cs.dated && e.claims.until.IsZero()
+	for _, c := range e.claims.list {
+		cs.touched[c.host] = struct{}{}
+		left := slices.DeleteFunc(cs.hosts[c.host], func(h hostClaim) bool { return h.entry == e })
+		if len(left) > 0 {
+			cs.hosts[c.host] = left
+		} else {
+			delete(cs.hosts, c.host)
+		}
+	}
+	e.claims = claims{}
+}
+
+// settle brings bindings and conflicts up to date.
+func (cs *certificates) settle() {
+	fresh := make([]certs.Binding, 0, len(cs.touched))
+	for host := range cs.touched {
+		delete(cs.conflicts, host)
+		if claims := cs.hosts[host]; len(claims) > 0 {
+			binding, conflicts := settleHost(claims)
+			fresh = append(fresh, binding)
+			if len(conflicts) > 0 {
+				cs.conflicts[host] = conflicts
+			}
+		}
+	}
+	byHost := func(a, b certs.Binding) int { return cmp.Compare(a.Host, b.Host) }
+	slices.SortFunc(fresh, byHost)
+	next := make([]certs.Binding, 0, len(cs.bindings)+len(fresh))
+	for _, b := range cs.bindings {
+		if _, touched := cs.touched[b.Host]; touched {
+			continue
+		}
+		for len(fresh) > 0 && byHost(fresh[0], b) < 0 {
+			next, fresh = append(next, fresh[0]), fresh[1:]
+		}
+		next = append(next, b)
+	}
+	cs.bindings = append(next, fresh...)
+	clear(cs.touched)
+}
+
+// settleHost gives a host to the first Ingress that has a certificate for it: a section
+// without one takes none away. All certificates of that Ingress are choices. Those of others
+// are conflicts, unless they are the same.
+func settleHost(claims []hostClaim) (certs.Binding, []Problem) {
+	i := max(0, slices.IndexFunc(claims, func(c hostClaim) bool { return c.certificate != nil }))
+	owner := claims[i]
+	b := owner.binding()
+	var conflicts []Problem
+	for _, c := range claims[i+1:] {
+		switch {
+		case c.certificate == nil || slices.Contains(b.Certificates, c.certificate):
+		case c.entry == owner.entry:
+			b.Certificates = append(b.Certificates, c.certificate)
+		default:
+			conflicts = append(conflicts, found(CertificateConflict, "%s is not served for host %s: %s comes first and has %s",
+				c.source, c.host, owner.object, owner.source).on(c.object, c.field))
+		}
+	}
+	return b, conflicts
 }
 
 func (c claim) binding() certs.Binding {
@@ -102,106 +185,4 @@ func (c claim) binding() certs.Binding {
 		b.Certificates = []*tls.Certificate{c.certificate}
 	}
 	return b
-}
-
-// hold reports whether the claims of e are still what judge would make of s.
-func (c *claims) hold(e *entry, s *Snapshot, now time.Time) bool {
-	if c.made.IsZero() || now.Before(c.made) || !c.until.IsZero() && !now.Before(c.until) {
-		return false
-	}
-	for i := range e.sections {
-		if c.secrets[i] != e.secret(s, i) {
-			return false
-		}
-	}
-	return true
-}
-
-func (e *entry) secretName(i int) types.NamespacedName {
-	// Secrets are taken from the Ingress's own namespace and from nowhere else.
-	return types.NamespacedName{Namespace: e.object.Namespace, Name: e.sections[i].secret}
-}
-
-func (e *entry) secret(s *Snapshot, i int) *corev1.Secret {
-	if e.sections[i].secret == "" {
-		return nil
-	}
-	return s.Secrets[e.secretName(i)]
-}
-
-// judge makes the claims of e. Sections that name their hosts come before those that leave
-// that to the certificate.
-func (t *Translator) judge(e *entry, s *Snapshot, now time.Time) claims {
-	c := claims{made: now, secrets: make([]*corev1.Secret, len(e.sections))}
-	for i := range e.sections {
-		c.secrets[i] = e.secret(s, i)
-		if !e.sections[i].all {
-			t.judgeSection(&c, e, i, now)
-		}
-	}
-	for i := range e.sections {
-		if e.sections[i].all {
-			t.judgeSection(&c, e, i, now)
-		}
-	}
-	return c
-}
-
-func (t *Translator) judgeSection(c *claims, e *entry, i int, now time.Time) {
-	sec := &e.sections[i]
-	hosts := sec.hosts
-	if sec.all {
-		hosts = slices.DeleteFunc(slices.Clone(e.hosts), func(host string) bool { return host == "" })
-	}
-	report := func(f finding, field string) { c.problems = append(c.problems, f.on(e.object, field)) }
-	fail := func(host string, f finding) {
-		c.bindings = append(c.bindings, claim{host: host, field: sec.field, reason: f.err.Error(), source: e.object.String()})
-	}
-	if sec.secret == "" {
-		f := found(TLSWithoutSecret, "%s of Ingress %s names no Secret", sec.field, e.origin)
-		if t.options.DefaultCertificate == (types.NamespacedName{}) {
-			report(f, sec.field)
-		}
-		for _, host := range hosts {
-			fail(host, f)
-		}
-		return
-	}
-	name := e.secretName(i)
-	pair := t.pairs.get(c.secrets[i], name)
-	v := pair.judge(name, now)
-	if !v.until.IsZero() && (c.until.IsZero() || v.until.Before(c.until)) {
-		c.until = v.until
-	}
-	if v.problem.err != nil {
-		report(v.problem, sec.field+".secretName")
-	}
-	covered := false
-	for j, host := range hosts {
-		switch {
-		case !v.usable:
-			fail(host, v.problem)
-		case pair.covers(host):
-			covered = true
-			c.bindings = append(c.bindings, claim{host: host, field: sec.field, certificate: pair.certificate, source: "Secret " + name.String()})
-		case !sec.all:
-			f := found(CertificateNameMismatch, "certificate of Secret %s is for %s, not for %s", name, namesText(pair.names), host)
-			report(f, fmt.Sprintf("%s.hosts[%d]", sec.field, j))
-			fail(host, f)
-		}
-	}
-	if v.usable && sec.all && !covered {
-		report(found(CertificateNameMismatch, "certificate of Secret %s is for %s, which is no host of the rules; name the hosts in %s.hosts",
-			name, namesText(pair.names), sec.field), sec.field)
-	}
-}
-
-func namesText(names []string) string {
-	if len(names) == 0 {
-		return "no host"
-	}
-	if len(names) > maxNamed {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), len(names)-maxNamed)
-	}
-	return strings.Join(names, ", ")
 }

@@ -21,40 +21,34 @@ var (
 	portMissing        = proxy.Answer{Status: 503, Reason: reasonPort}
 )
 
-// entry is what one Ingress asks for, read once per object. It depends on nothing else.
+// entry is what is known of one Ingress: whose it is, and what it asks for if it is ours.
 type entry struct {
-	ingress    *netv1.Ingress
-	object     Object
+	ingress      *netv1.Ingress
+	object       Object
+	seen         uint64  // generation of the last Snapshot that has it
+	alive        bool    // it is ours, and in the last Snapshot
+	classProblem Problem // why it is not ours; may be zero
+
+	// What it asks for depends on the object alone and is read once, when it is ours first.
+	complete   bool // what follows is set
 	origin     router.Origin
 	rules      []*proxy.Rule
 	references []reference
 	hosts      []string // the valid hosts of the rules, each once; "" for hostless ones
 	sections   []section
 	problems   []Problem
-	seen       uint64
 
 	claims claims // what sections came to with the last Snapshot
 }
 
 // reference is a backend that the Ingress names, at the first place where it does.
 type reference struct {
-	key     upstream.Key
-	field   string
-	served  bool // some rule forwards to it
-	backend *backend
+	key    upstream.Key
+	field  string
+	served bool // some rule forwards to it
 }
 
-// section is an item of spec.tls.
-type section struct {
-	field  string // of the item
-	secret string // "" for none
-	hosts  []string
-	// all says that the section is for those of the Ingress's hosts that the certificate
-	// covers, as it has no list of its own.
-	all bool
-}
-
-// reader makes an entry.
+// reader fills in an entry.
 type reader struct {
 	*entry
 	options  *Options
@@ -63,20 +57,23 @@ type reader struct {
 	fixed proxy.Answer
 }
 
-func read(o *Options, ing *netv1.Ingress) *entry {
-	r := &reader{options: o, entry: &entry{
-		ingress: ing,
-		object:  ingressObject(ing),
-		origin:  router.Origin{Namespace: ing.Namespace, Name: ing.Name, Created: ing.CreationTimestamp.UTC()},
-	}}
-	spec := &ing.Spec
-	if spec.DefaultBackend != nil && len(spec.Rules) == 0 && o.DisableCatchAll {
+// read fills in what the Ingress of e asks for.
+func read(o *Options, e *entry) {
+	ing := e.ingress
+	e.origin = router.Origin{Namespace: ing.Namespace, Name: ing.Name, Created: ing.CreationTimestamp.UTC()}
+	r := &reader{options: o, entry: e}
+	r.read(&ing.Spec)
+	e.complete = true
+}
+
+func (r *reader) read(spec *netv1.IngressSpec) {
+	if spec.DefaultBackend != nil && len(spec.Rules) == 0 && r.options.DisableCatchAll {
 		r.report(CatchAllDisabled, "spec.defaultBackend", "a defaultBackend without rules would answer for every host, which --disable-catch-all forbids")
-		return r.entry
+		return
 	}
 	annotations := r.annotations()
 	if annotations.dropped {
-		return r.entry
+		return
 	}
 	for i := range spec.Rules {
 		r.rule(i, &spec.Rules[i])
@@ -90,7 +87,6 @@ func read(o *Options, ing *netv1.Ingress) *entry {
 	for i := range spec.TLS {
 		r.tls(i, &spec.TLS[i])
 	}
-	return r.entry
 }
 
 func (r *reader) report(reason Reason, field, format string, args ...any) {
@@ -267,8 +263,8 @@ func (r *reader) tls(i int, item *netv1.IngressTLS) {
 			r.report(InvalidHost, fmt.Sprintf("%s.hosts[%d]", s.field, j), "%w", err)
 			continue
 		}
-		if !slices.Contains(s.hosts, host) {
-			s.hosts = append(s.hosts, host)
+		if !slices.ContainsFunc(s.hosts, func(h sectionHost) bool { return h.name == host }) {
+			s.hosts = append(s.hosts, sectionHost{host, j})
 		}
 	}
 	r.sections = append(r.sections, s)

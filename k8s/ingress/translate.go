@@ -5,7 +5,6 @@ package ingress
 
 import (
 	"crypto/tls"
-	"slices"
 	"time"
 
 	"github.com/fairlead-ingress/fairlead/proxy"
@@ -15,12 +14,12 @@ import (
 )
 
 // Result is what a Snapshot means. It does not change once it was returned, and parts of it
-// may be shared with later Results.
+// are shared with other Results: what did not change is the same.
 type Result struct {
 	// Config depends on Ingresses and IngressClasses alone: Services, EndpointSlices and
 	// Secrets never alter it. Its rules are in order of precedence.
 	Config proxy.Config
-	// Certificates has each host once, in order of precedence of the Ingresses.
+	// Certificates has each host once, sorted.
 	Certificates []certs.Binding
 	// DefaultCertificate is that of Options.DefaultCertificate, or nil.
 	DefaultCertificate *tls.Certificate
@@ -35,116 +34,97 @@ type Result struct {
 }
 
 // Translator turns Snapshots into Results. It keeps what it made of each object for as long
-// as the Snapshots have it, which changes the cost of a Result and nothing else. It is not
-// safe for concurrent use.
+// as the Snapshots have it, so that the cost of a Result is that of what changed. This has no
+// influence on what a Result says. It is not safe for concurrent use.
 type Translator struct {
-	options    Options
-	generation uint64 // counts Translate; what was not seen by the last one is forgotten
-	entries    map[*netv1.Ingress]*entry
-	order      []*entry // those of the last Snapshot that are ours, by precedence
-	backends   map[upstream.Key]*backend
-	fallback   *backend // of Options.DefaultBackend; nil when there is none
-	pairs      keyPairs
+	options Options
+	state
+}
+
+// state is what a Translator knows of the last Snapshot.
+type state struct {
+	// whole is false while a Snapshot is translated. A panic leaves it so, and then the
+	// rest is not to be trusted.
+	whole        bool
+	last         Snapshot // the lists and maps of the last Snapshot, to see which are the same
+	generation   uint64   // counts Snapshots
+	known        map[*netv1.Ingress]*entry
+	ranking      ranking
+	backends     backends
+	certificates certificates
+	// classProblems are those of the IngressClasses themselves.
+	classProblems []Problem
+	// troubled are the entries that have Problems of their own.
+	troubled map[*entry]struct{}
 }
 
 // NewTranslator returns a Translator that has seen nothing.
 func NewTranslator(o Options) *Translator {
-	t := &Translator{
-		options:  o.withDefaults(),
-		entries:  make(map[*netv1.Ingress]*entry),
-		backends: make(map[upstream.Key]*backend),
-		pairs:    newKeyPairs(),
-	}
-	if o.DefaultBackend != (upstream.Key{}) {
-		t.fallback = t.backend(o.DefaultBackend)
-	}
+	t := &Translator{options: o.withDefaults()}
+	t.forget()
 	return t
+}
+
+func (t *Translator) forget() {
+	t.state = state{
+		whole:        true,
+		known:        make(map[*netv1.Ingress]*entry),
+		backends:     newBackends(t.options.DefaultBackend),
+		certificates: newCertificates(),
+		troubled:     make(map[*entry]struct{}),
+	}
 }
 
 // Translate returns what s means now.
 func (t *Translator) Translate(s *Snapshot) *Result {
-	t.generation++
-	r := &Result{Config: proxy.Config{DefaultBackend: t.options.DefaultBackend}}
-	r.Problems = t.claim(s)
+	if !t.whole {
+		t.forget()
+	}
+	t.whole = false
 
-	rules := 0
-	for _, e := range t.order {
-		rules += len(e.rules)
+	t.generation++
+	gone, fresh := t.claim(s)
+	if len(gone)+len(fresh) > 0 {
+		t.ranking = t.ranking.replace(fresh)
 	}
-	r.Config.Rules = make([]*proxy.Rule, 0, rules)
-	r.Owned = make([]*netv1.Ingress, 0, len(t.order))
-	for _, e := range t.order {
-		r.Owned = append(r.Owned, e.ingress)
-		r.Config.Rules = append(r.Config.Rules, e.rules...)
-		r.Problems = append(r.Problems, e.problems...)
+	r := &Result{
+		Config:      proxy.Config{Rules: t.ranking.rules, DefaultBackend: t.options.DefaultBackend},
+		Owned:       t.ranking.owned,
+		Resolutions: t.resolve(s, gone, fresh),
 	}
-	t.resolve(s, r)
-	t.certify(s, r)
-	r.Problems = sorted(r.Problems)
+	t.certify(s, gone, fresh, r)
+	r.Problems = t.problems(r.Problems)
+
+	t.last, t.whole = *s, true
 	return r
 }
 
-// claim brings t.entries and t.order up to date: the Ingresses of s that are ours.
-func (t *Translator) claim(s *Snapshot) []Problem {
-	cs := newClasses(&t.options, s.Classes)
-	problems := cs.problems(s.Classes)
-	var fresh []*entry
-	for _, ing := range s.Ingresses {
-		ours, problem := cs.claims(ing)
-		if problem.Err != nil {
-			problems = append(problems, problem)
+// problems adds those of all that the Translator knows to those of the default certificate.
+func (t *Translator) problems(problems []Problem) []Problem {
+	problems = append(problems, t.classProblems...)
+	for e := range t.troubled {
+		if e.classProblem.Err != nil {
+			problems = append(problems, e.classProblem)
 		}
-		if !ours {
-			continue
+		if e.alive {
+			problems = append(problems, e.problems...)
+			problems = append(problems, e.claims.problems...)
 		}
-		e := t.entries[ing]
-		if e == nil {
-			e = t.read(ing)
-			t.entries[ing] = e
-			fresh = append(fresh, e)
-		}
-		e.seen = t.generation
 	}
-	slices.SortFunc(fresh, compareEntries)
-	// What was there before is in order already: dropping and merging is all that is left.
-	kept := slices.DeleteFunc(t.order, func(e *entry) bool {
-		gone := e.seen != t.generation
-		if gone {
-			delete(t.entries, e.ingress)
-		}
-		return gone
-	})
-	t.order = merge(kept, fresh)
-	return problems
+	for b := range t.backends.failing {
+		problems = append(problems, b.problems(&t.backends)...)
+	}
+	for _, conflicts := range t.certificates.conflicts {
+		problems = append(problems, conflicts...)
+	}
+	return sorted(problems)
 }
 
-func (t *Translator) read(ing *netv1.Ingress) *entry {
-	e := read(&t.options, ing)
-	for i := range e.references {
-		e.references[i].backend = t.backend(e.references[i].key)
+// note keeps t.troubled after the Problems of e changed.
+func (t *Translator) note(e *entry) {
+	if e.classProblem.Err != nil || e.alive && len(e.problems)+len(e.claims.problems) > 0 {
+		t.troubled[e] = struct{}{}
+	} else {
+		delete(t.troubled, e)
 	}
-	return e
-}
-
-func compareEntries(a, b *entry) int {
-	if c := a.origin.Compare(b.origin); c != 0 {
-		return c
-	}
-	return a.object.compare(b.object)
-}
-
-// merge returns the entries of two sorted lists, sorted. It may reuse a.
-func merge(a, b []*entry) []*entry {
-	if len(b) == 0 {
-		return a
-	}
-	merged := make([]*entry, 0, len(a)+len(b))
-	for len(a) > 0 && len(b) > 0 {
-		if compareEntries(a[0], b[0]) <= 0 {
-			merged, a = append(merged, a[0]), a[1:]
-		} else {
-			merged, b = append(merged, b[0]), b[1:]
-		}
-	}
-	return append(append(merged, a...), b...)
 }

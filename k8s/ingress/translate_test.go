@@ -107,7 +107,7 @@ func someOf[T any](r *rand.Rand, list []T, p float64) []T {
 }
 
 // A Translator that has seen other Snapshots, at other times and in any order, says the same
-// as a new one.
+// as a new one. As a Source does, each Snapshot takes some parts of the last one as they are.
 func TestResultDependsOnSnapshotAlone(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	snapshots := goldenSnapshots(t)
@@ -118,12 +118,31 @@ func TestResultDependsOnSnapshotAlone(t *testing.T) {
 		Now:                func() time.Time { return now },
 	}
 	used := ingress.NewTranslator(o)
-	for range 3000 {
-		s := snapshots[random.IntN(len(snapshots))]
-		if random.IntN(2) == 0 { // stay with one for some time, so that there is something to keep
-			s, snapshots[0] = snapshots[0], s
+	part, base := &ingress.Snapshot{}, snapshots[0]
+	for range 5000 {
+		if random.IntN(5) == 0 {
+			base = snapshots[random.IntN(len(snapshots))]
 		}
-		part := some(random, s, 0.9)
+		last := part
+		part = some(random, base, 0.9)
+		for _, keep := range []func(){
+			func() { part.Ingresses = last.Ingresses },
+			func() { part.Classes = last.Classes },
+			func() { part.Services = last.Services },
+			func() { part.Slices = last.Slices },
+			func() { part.Secrets = last.Secrets },
+			func() { part.LocalEndpoints = last.LocalEndpoints },
+		} {
+			if random.IntN(2) == 0 {
+				keep()
+			}
+		}
+		if random.IntN(4) == 0 { // endpoints that change before the rest does
+			ahead := some(random, base, 0.9)
+			for name := range ahead.Services {
+				used.Resolve(ahead, upstream.Key{Namespace: name.Namespace, Service: name.Name, Port: "80"})
+			}
+		}
 		now = goldenTime.AddDate(0, 0, random.IntN(40)-20)
 		got, want := used.Translate(part), ingress.NewTranslator(o).Translate(part)
 		if d := cmp.Diff(text(want), text(got)); d != "" {
@@ -339,6 +358,28 @@ func TestUntil(t *testing.T) {
 	}
 	if d := cmp.Diff(want, steps); d != "" {
 		t.Errorf("- want, + got:\n%s", d)
+	}
+}
+
+// Whoever calls may recover from a panic, leave out what caused it and go on.
+func TestTranslateAfterPanic(t *testing.T) {
+	s := parse(t, twoIngresses)
+	o := ingress.Options{Now: func() time.Time { return goldenTime }}
+	tr := ingress.NewTranslator(o)
+	tr.Translate(s)
+	poisoned := *s
+	poisoned.Ingresses = []*netv1.Ingress{s.Ingresses[0].DeepCopy(), nil}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Fatal("nil is an Ingress")
+			}
+		}()
+		tr.Translate(&poisoned)
+	}()
+	poisoned.Ingresses = poisoned.Ingresses[:1]
+	if d := cmp.Diff(text(ingress.NewTranslator(o).Translate(&poisoned)), text(tr.Translate(&poisoned))); d != "" {
+		t.Errorf("- new translator, + one that panicked:\n%s", d)
 	}
 }
 
