@@ -37,7 +37,7 @@ func checkIngressClass(c *netv1.IngressClass) field.ErrorList {
 	path := field.NewPath("spec", "controller")
 	switch {
 	case c.Spec.Controller == "":
-		errs = append(errs, field.Required(path, ""))
+		errs = append(errs, field.Required(path, "the name of a controller, such as fairlead.dev/ingress-controller"))
 	case len(c.Spec.Controller) > 250:
 		errs = append(errs, field.TooLong(path, c.Spec.Controller, 250))
 	default:

@@ -57,7 +57,7 @@ func checkRule(r *netv1.IngressRule, path *field.Path) field.ErrorList {
 	}
 	paths := path.Child("http", "paths")
 	if len(r.HTTP.Paths) == 0 {
-		errs = append(errs, field.Required(paths, ""))
+		errs = append(errs, field.Required(paths, "http without paths serves nothing; leave http out for a host without paths"))
 	}
 	for i := range r.HTTP.Paths {
 		p := &r.HTTP.Paths[i]
@@ -119,10 +119,10 @@ func checkBackend(b *netv1.IngressBackend, path *field.Path) field.ErrorList {
 	case b.Resource != nil:
 		var errs field.ErrorList
 		if b.Resource.Kind == "" {
-			errs = append(errs, field.Required(path.Child("resource", "kind"), ""))
+			errs = append(errs, field.Required(path.Child("resource", "kind"), "the kind of the resource"))
 		}
 		if b.Resource.Name == "" {
-			errs = append(errs, field.Required(path.Child("resource", "name"), ""))
+			errs = append(errs, field.Required(path.Child("resource", "name"), "the name of the resource"))
 		}
 		return errs
 	case b.Service == nil:
@@ -131,7 +131,7 @@ func checkBackend(b *netv1.IngressBackend, path *field.Path) field.ErrorList {
 	path = path.Child("service")
 	var errs field.ErrorList
 	if b.Service.Name == "" {
-		errs = append(errs, field.Required(path.Child("name"), ""))
+		errs = append(errs, field.Required(path.Child("name"), "the name of a Service"))
 	} else {
 		for _, msg := range validation.IsDNS1123Label(b.Service.Name) {
 			errs = append(errs, field.Invalid(path.Child("name"), b.Service.Name, msg))

@@ -21,12 +21,12 @@ func checkService(s *corev1.Service) field.ErrorList {
 	switch s.Spec.Type {
 	case corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer:
 		if len(s.Spec.Ports) == 0 && s.Spec.ClusterIP != corev1.ClusterIPNone {
-			errs = append(errs, field.Required(spec.Child("ports"), ""))
+			errs = append(errs, field.Required(spec.Child("ports"), "a Service has ports unless it is headless"))
 		}
 	case corev1.ServiceTypeExternalName:
 		at := spec.Child("externalName")
 		if s.Spec.ExternalName == "" {
-			errs = append(errs, field.Required(at, ""))
+			errs = append(errs, field.Required(at, "a Service of type ExternalName leads to one"))
 			break
 		}
 		for _, msg := range validation.IsDNS1123Subdomain(strings.TrimSuffix(s.Spec.ExternalName, ".")) {

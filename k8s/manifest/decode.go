@@ -3,10 +3,12 @@ package manifest
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -51,15 +53,16 @@ func (r *objectReader) read(n *yaml.Node, path []int, item string) {
 		line: line,
 		path: path,
 	}
-	k, ok := r.kind(o, apiVersion)
-	if !ok {
-		return
-	}
+	k, known := kindNamed(name)
 	switch {
 	case k.clustered:
 		o.id.Namespace = ""
-	case o.id.Namespace == "":
+	case known && o.id.Namespace == "":
 		o.id.Namespace = metav1.NamespaceDefault
+	}
+	if !known || k.apiVersion() != apiVersion {
+		r.otherKind(o, k, apiVersion)
+		return
 	}
 	r.document.objects = append(r.document.objects, o)
 	o.content = r.content(o, k, n)
@@ -75,8 +78,9 @@ func (r *objectReader) list(n *yaml.Node, path []int, item string) {
 	}
 }
 
-// kind returns the kind of o, or reports why it has none here.
-func (r *objectReader) kind(o *object, apiVersion string) (kind, bool) {
+// otherKind reports an object of a kind or version that is not read. k is the kind of the same
+// name, if there is one.
+func (r *objectReader) otherKind(o *object, k kind, apiVersion string) {
 	p := ingress.Problem{Object: o.id, Severity: ingress.Error, Reason: InvalidObject}
 	switch {
 	case o.id.Kind == "" && apiVersion == "":
@@ -85,25 +89,18 @@ func (r *objectReader) kind(o *object, apiVersion string) (kind, bool) {
 		p.Object, p.Err = ingress.Object{}, fmt.Errorf("kind is missing beside apiVersion %s", apiVersion)
 	case apiVersion == "":
 		p.Err = errors.New("apiVersion is missing")
+	case slices.Contains(k.old, apiVersion):
+		p.Field, p.Err = "apiVersion", fmt.Errorf("apiVersion %s is served no more; wanted %s, which has other fields", apiVersion, k.apiVersion())
+	case k.name != "" && apiGroup(apiVersion) == k.group:
+		p.Field, p.Err = "apiVersion", fmt.Errorf("wanted apiVersion %s, got %s", k.apiVersion(), apiVersion)
+	case o.id.Kind == "Endpoints" && apiVersion == "v1":
+		p.Severity, p.Reason = ingress.Warning, UnknownKind
+		p.Err = errors.New("not used; write an EndpointSlice with the label kubernetes.io/service-name")
 	default:
-		k, ok := kindNamed(o.id.Kind)
-		switch {
-		case ok && k.apiVersion() == apiVersion:
-			return k, true
-		case ok && slices.Contains(k.old, apiVersion):
-			p.Field, p.Err = "apiVersion", fmt.Errorf("%s is served no more; wanted %s, whose fields differ", apiVersion, k.apiVersion())
-		case ok && apiGroup(apiVersion) == k.group:
-			p.Field, p.Err = "apiVersion", fmt.Errorf("wanted %s, got %s", k.apiVersion(), apiVersion)
-		case o.id.Kind == "Endpoints" && apiVersion == "v1":
-			p.Severity, p.Reason = ingress.Warning, UnknownKind
-			p.Err = errors.New("not used; write an EndpointSlice with the label kubernetes.io/service-name")
-		default:
-			p.Severity, p.Reason = ingress.Warning, UnknownKind
-			p.Err = fmt.Errorf("not used: no object of kind %s in %s is needed to serve", o.id.Kind, apiVersion)
-		}
+		p.Severity, p.Reason = ingress.Warning, UnknownKind
+		p.Err = fmt.Errorf("not used: serving needs no %s of %s", o.id.Kind, apiVersion)
 	}
 	r.document.add(o.line, p)
-	return kind{}, false
 }
 
 func apiGroup(apiVersion string) string {
@@ -134,7 +131,7 @@ func (r *objectReader) content(o *object, k kind, n *yaml.Node) *content {
 	obj := k.new()
 	unknown, err := kjson.UnmarshalStrict(r.encoder.json, obj)
 	if err != nil {
-		line, path, err := r.explain(o, k, err)
+		line, path, err := r.explain(k, n, err)
 		refuse(line, InvalidObject, path, err)
 		return nil
 	}
@@ -151,7 +148,7 @@ func (r *objectReader) content(o *object, k kind, n *yaml.Node) *content {
 	obj.SetNamespace(o.id.Namespace)
 	errs := append(checkName(obj, k), k.check(obj)...)
 	for _, err := range errs {
-		refuse(lineOf(n, err.Field), InvalidObject, err.Field, errors.New(err.ErrorBody()))
+		refuse(lineOf(n, err.Field), InvalidObject, err.Field, named(err.Field, err.ErrorBody()))
 	}
 	if len(errs) > 0 {
 		return nil
@@ -166,21 +163,58 @@ func (r *objectReader) content(o *object, k kind, n *yaml.Node) *content {
 // explain returns the place and the meaning of an error of decoding. The decoder of the API
 // server keeps the offset of what it stumbled over to itself; encoding/json, which it was made
 // from, tells.
-func (r *objectReader) explain(o *object, k kind, err error) (line int, path string, _ error) {
+func (r *objectReader) explain(k kind, n *yaml.Node, err error) (line int, path string, _ error) {
+	if bad := base64.CorruptInputError(0); errors.As(err, &bad) {
+		if line, path, ok := badBase64(n); ok {
+			return line, path, named(path, "wanted base64; text as it is belongs in stringData")
+		}
+	}
 	wrong := (*json.UnmarshalTypeError)(nil)
 	if !errors.As(json.NewDecoder(bytes.NewReader(r.encoder.json)).Decode(k.new()), &wrong) || wrong.Field == "" {
-		return o.line, "", err
+		return n.Line, "", err
 	}
 	i := r.encoder.at(int(wrong.Offset))
-	got := wrong.Value
-	if got == "bool" {
-		got = "true or false"
+	node, path := resolve(r.encoder.marks[i].node), r.encoder.path(i)
+	if !strings.HasPrefix(indexes.ReplaceAllString(path, ""), wrong.Field) {
+		// The offset is one within a value that decodes itself, as an IntOrString does.
+		return lineOf(n, wrong.Field), wrong.Field, named(wrong.Field, "cannot be of type "+wrong.Value)
 	}
-	text := fmt.Sprintf("wanted %s, got %s", goKind(wrong.Type), got)
-	if wrong.Type.Kind() == reflect.String && wrong.Value != "object" && wrong.Value != "array" {
+	text := fmt.Sprintf("wanted %s, got %s", goKind(wrong.Type), nodeKind(node))
+	if wrong.Type.Kind() == reflect.String && node.Kind == yaml.ScalarNode {
 		text += "; put it in quotes"
 	}
-	return r.encoder.marks[i].node.Line, r.encoder.path(i), errors.New(text)
+	return r.encoder.marks[i].node.Line, path, named(path, text)
+}
+
+// indexes are the parts of a field path that encoding/json leaves out.
+var indexes = regexp.MustCompile(`\[[^]]*\]`)
+
+// badBase64 returns the first value of a Secret's data that is not base64.
+func badBase64(n *yaml.Node) (line int, path string, ok bool) {
+	data := resolve(child(n, "data"))
+	if data == nil || data.Kind != yaml.MappingNode {
+		return 0, "", false
+	}
+	for i := 0; i+1 < len(data.Content); i += 2 {
+		if _, err := base64.StdEncoding.DecodeString(resolve(data.Content[i+1]).Value); err != nil {
+			return data.Content[i].Line, "data[" + resolve(data.Content[i]).Value + "]", true
+		}
+	}
+	return 0, "", false
+}
+
+// named puts the last part of a field path in front of text: a Problem's text is shown without
+// its field too.
+func named(path, text string) error {
+	end := len(path)
+	if strings.HasSuffix(path, "]") {
+		end = max(strings.LastIndexByte(path, '['), 0)
+	}
+	name := path[strings.LastIndexByte(path[:end], '.')+1:]
+	if name == "" {
+		return errors.New(text)
+	}
+	return errors.New(name + ": " + text)
 }
 
 // goKind names the values that a Go type takes.
@@ -210,5 +244,8 @@ func nodeKind(n *yaml.Node) string {
 	case yaml.MappingNode:
 		return "a mapping"
 	}
-	return fmt.Sprintf("%.40q", n.Value)
+	if n.Tag == "!!str" && !isBool11(n) {
+		return fmt.Sprintf("%.60q", n.Value)
+	}
+	return fmt.Sprintf("%.60s", n.Value)
 }

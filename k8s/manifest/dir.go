@@ -85,9 +85,7 @@ func (d *Dir) Position(o ingress.Object, field string) (file string, line int, o
 // changed, when nothing else did, and with the zero name otherwise. Run is called once.
 func (d *Dir) Run(ctx context.Context, notify func(service types.NamespacedName)) error {
 	f := &follower{Dir: d, notify: notify, dirty: make(map[string]struct{}), timer: time.NewTimer(d.o.Rescan)}
-	if w, err := d.newWatcher(); err == nil {
-		f.watcher = w
-	}
+	f.watcher, f.failure = d.newWatcher()
 	f.run(ctx)
 	return nil
 }

@@ -94,12 +94,12 @@ func (e *encoder) charge(n *yaml.Node) error {
 }
 
 func (e *encoder) mapping(n *yaml.Node, self int) error {
-	fields, err := e.fields(n)
+	pairs, err := e.pairs(n)
 	if err != nil {
 		return err
 	}
 	e.json = append(e.json, '{')
-	for i, f := range fields {
+	for i, f := range pairs {
 		if i > 0 {
 			e.json = append(e.json, ',')
 		}
@@ -114,14 +114,14 @@ func (e *encoder) mapping(n *yaml.Node, self int) error {
 
 // pair is one entry of a mapping.
 type pair struct {
-	name       string
-	key, value *yaml.Node
+	name  string
+	value *yaml.Node
 }
 
-// fields returns the entries of a mapping: its own, then those it merges that it has not.
-func (e *encoder) fields(n *yaml.Node) ([]pair, error) {
-	fields := make([]pair, 0, len(n.Content)/2)
-	lines := make(map[string]int, len(n.Content)/2)
+// pairs returns the entries of a mapping: its own, then those it merges that it has not.
+func (e *encoder) pairs(n *yaml.Node) ([]pair, error) {
+	pairs := make([]pair, 0, len(n.Content)/2)
+	seen := make(map[string]struct{}, len(n.Content)/2)
 	var merges []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
@@ -133,11 +133,11 @@ func (e *encoder) fields(n *yaml.Node) ([]pair, error) {
 		if err != nil {
 			return nil, err
 		}
-		if line, ok := lines[name]; ok {
-			return nil, &lineError{key.Line, fmt.Errorf("the key %q is already set at line %d of the document", name, line)}
+		if _, ok := seen[name]; ok {
+			return nil, &lineError{key.Line, fmt.Errorf("the key %q is there twice", name)}
 		}
-		lines[name] = key.Line
-		fields = append(fields, pair{name, key, value})
+		seen[name] = struct{}{}
+		pairs = append(pairs, pair{name, value})
 	}
 	for _, m := range merges {
 		merged, err := e.merge(m)
@@ -145,13 +145,13 @@ func (e *encoder) fields(n *yaml.Node) ([]pair, error) {
 			return nil, err
 		}
 		for _, f := range merged {
-			if _, ok := lines[f.name]; !ok {
-				lines[f.name] = f.key.Line
-				fields = append(fields, f)
+			if _, ok := seen[f.name]; !ok {
+				seen[f.name] = struct{}{}
+				pairs = append(pairs, f)
 			}
 		}
 	}
-	return fields, nil
+	return pairs, nil
 }
 
 // merge returns the entries that the value of a key "<<" brings: of a mapping, or of several
@@ -175,15 +175,15 @@ func (e *encoder) merge(n *yaml.Node) ([]pair, error) {
 				return nil, err
 			}
 		}
-		return e.fields(n)
+		return e.pairs(n)
 	case yaml.SequenceNode:
 		var all []pair
 		for _, c := range n.Content {
-			fields, err := e.merge(c)
+			merged, err := e.merge(c)
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, fields...)
+			all = append(all, merged...)
 		}
 		return all, nil
 	}

@@ -24,11 +24,12 @@ type follower struct {
 	notify func(types.NamespacedName)
 
 	watcher *fsnotify.Watcher // nil when the system has none left
+	failure error             // why there is none
 	refused map[string]error  // by directory: why it is not watched
 	tree    *tree             // of the last walk: what changes concern
 	dirty   map[string]struct{}
 	all     bool      // changes were lost: everything is dirty
-	since   time.Time // of the first change that was not read; zero when there is none
+	since   time.Time // of the first change that was not published; zero when there is none
 	timer   *time.Timer
 }
 
@@ -73,6 +74,9 @@ func (f *follower) soon() {
 // read reads the directory and publishes what it holds, or puts that off while a writer seems
 // to be at work.
 func (f *follower) read() {
+	if f.since.IsZero() {
+		f.since = time.Now()
+	}
 	t := newTree()
 	f.refused = make(map[string]error)
 	watched := make(map[string]struct{})
@@ -86,22 +90,33 @@ func (f *follower) read() {
 	f.tree = t
 	f.unwatch(watched)
 	if err != nil {
+		if time.Since(f.since) < f.o.MaxDelay {
+			f.soon() // it may be about to be replaced
+			return
+		}
 		f.publish(f.current.Load().without(fileProblem(f.o.Dir, FileUnreadable, err)))
-		f.timer.Reset(rescanMissing)
+		f.since = time.Time{}
+		f.timer.Reset(min(rescanMissing, f.o.Rescan))
 		return
 	}
+	if f.watcher == nil {
+		t.problems = append(t.problems, fileProblem(f.o.Dir, WatchUnavailable, f.failure))
+	}
 	for dir, err := range f.refused {
-		t.problems = append(t.problems, fileProblem(dir, WatchUnavailable, err))
+		// Those above the directory matter less: they need not even be readable.
+		if _, ok := t.dirs[dir]; ok {
+			t.problems = append(t.problems, fileProblem(dir, WatchUnavailable, err))
+		}
 	}
 	m, settled := f.loader.load(t, f.isDirty)
-	if !settled && !f.since.IsZero() && time.Since(f.since) < f.o.MaxDelay {
+	if !settled && time.Since(f.since) < f.o.MaxDelay {
 		f.soon()
 		return
 	}
 	f.publish(m)
 	clear(f.dirty)
 	f.all, f.since = false, time.Time{}
-	if len(f.refused) > 0 {
+	if f.watcher == nil || len(f.refused) > 0 {
 		f.timer.Reset(min(rescanUnwatched, f.o.Rescan))
 	} else {
 		f.timer.Reset(f.o.Rescan)
@@ -134,7 +149,6 @@ func (f *follower) publish(m *Manifests) {
 // needed when another directory has come in its place.
 func (f *follower) watch(dir string) {
 	if f.watcher == nil {
-		f.refused[dir] = errors.New("no watch is available")
 		return
 	}
 	if err := f.watcher.Add(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {

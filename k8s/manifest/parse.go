@@ -28,14 +28,20 @@ func (e *lineError) Unwrap() error { return e.err }
 // parseDocument returns the top values of one chunk: one for YAML, one or more for JSON. With
 // an error it returns those before it.
 func parseDocument(text string) ([]*yaml.Node, error) {
-	if strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "{") {
-		roots, err := parseJSON(text)
-		if err == nil || len(roots) > 0 {
-			return roots, err
-		}
-		// {a: b} is YAML.
+	inner, brace := strings.CutPrefix(strings.TrimLeft(text, " \t\r\n"), "{")
+	if !brace {
+		return parseYAML(text)
 	}
-	return parseYAML(text)
+	roots, err := parseJSON(text)
+	if err == nil || len(roots) > 0 {
+		return roots, err
+	}
+	// {a: b} is YAML.
+	flow, yamlErr := parseYAML(text)
+	if yamlErr != nil && strings.HasPrefix(strings.TrimLeft(inner, " \t\r\n"), `"`) {
+		return nil, err
+	}
+	return flow, yamlErr
 }
 
 func parseYAML(text string) ([]*yaml.Node, error) {

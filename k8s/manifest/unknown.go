@@ -23,12 +23,55 @@ func describeUnknown(path string, t reflect.Type) error {
 	}
 	last := names[len(names)-1]
 	known := fieldNames(element(t))
-	for _, k := range known {
-		if strings.EqualFold(k, last) {
-			return fmt.Errorf("unknown field %q; wanted %q", last, k)
+	if near := nearest(last, known); near != "" {
+		return fmt.Errorf("unknown field %q; wanted %q", last, near)
+	}
+	if len(known) == 0 || len(known) > manyFields {
+		return fmt.Errorf("unknown field %q", last)
+	}
+	return fmt.Errorf("unknown field %q; wanted one of %s", last, strings.Join(known, ", "))
+}
+
+// manyFields are more than a message can list.
+const manyFields = 10
+
+// nearest returns the word that name was probably meant to be, or "".
+func nearest(name string, words []string) string {
+	best, most := "", 1+len(name)/4
+	for _, w := range words {
+		if strings.EqualFold(name, w) {
+			return w
+		}
+		if d := distance(name, w); d <= most {
+			best, most = w, d-1
 		}
 	}
-	return fmt.Errorf("unknown field %q; known are %s", last, strings.Join(known, ", "))
+	return best
+}
+
+// distance is how many letters to insert, remove, replace or exchange with the next make a
+// into b.
+func distance(a, b string) int {
+	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
+	next := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		next[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			next[j+1] = min(row[j+1]+1, next[j]+1, row[j]+cost)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
+		}
+		before, row, next = row, next, before
+	}
+	return row[len(b)]
 }
 
 // element returns the struct that t leads to through pointers and lists.
