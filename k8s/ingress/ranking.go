@@ -76,12 +76,15 @@ func (r ranking) replace(fresh []*entry) ranking {
 
 	from := 0
 	keep := func(to int) {
-		for ; from < to; from++ {
+		for from < to {
 			start := from
 			for from < to && r.entries[from].alive {
 				from++
 			}
 			next.take(r, start, from)
+			for from < to && !r.entries[from].alive {
+				from++
+			}
 		}
 	}
 	for _, e := range fresh {
