@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptrace"
 	"os"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
@@ -47,23 +44,18 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var body *requestBody
 	if r.ContentLength != 0 {
-		body = &requestBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: f.p.readTimeout()}
+		body = newRequestBody(r, x, http.NewResponseController(w), f.p.readTimeout())
 		// A backend may answer before it has read the whole body. HTTP/2 is so anyway.
 		_ = body.control.EnableFullDuplex()
 		body.declareTrailers(out, r)
 		out.Body = body
-		// The pool may still be sending when the response is complete, but a body must
-		// not be read once its handler has returned.
-		defer body.Close()
+		defer body.release()
 	} else {
 		out.Body = http.NoBody
 	}
 
 	resp, err := f.pool.Do(out, &x.Attempts)
 	interim.stop()
-	if body != nil {
-		defer func() { x.BytesIn = body.read.Load() }()
-	}
 	if err != nil {
 		f.failed(w, r, body, err)
 		return
@@ -73,7 +65,7 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.p.tunnel(w, r, resp, upgrade)
 		return
 	}
-	f.respond(w, r, resp, cancel)
+	f.respond(w, r, resp, body, cancel)
 }
 
 // prepare makes out, a shallow copy of r, the request to send. It changes the header of r,
@@ -113,20 +105,22 @@ func forwardPath(r *http.Request, path string) {
 // failed answers for a request that got no response.
 func (f *forwarder) failed(w http.ResponseWriter, r *http.Request, body *requestBody, err error) {
 	x := exchangeOf(w)
-	if r.Context().Err() != nil {
+	var fault error
+	if body != nil {
+		fault = body.failure()
+	}
+	switch {
+	case errors.Is(fault, os.ErrDeadlineExceeded):
+		w.Header().Set("Connection", "close")
+		fail(w, r, http.StatusRequestTimeout, "body-timeout", fault)
+		return
+	case r.Context().Err() != nil:
 		x.Reason, x.Err = "client-aborted", err
 		panic(http.ErrAbortHandler)
-	}
-	if body != nil {
-		if readErr := body.failure(); readErr != nil {
-			status, reason := http.StatusBadRequest, "bad-body"
-			if errors.Is(readErr, os.ErrDeadlineExceeded) {
-				status, reason = http.StatusRequestTimeout, "body-timeout"
-			}
-			w.Header().Set("Connection", "close")
-			fail(w, r, status, reason, readErr)
-			return
-		}
+	case fault != nil:
+		w.Header().Set("Connection", "close")
+		fail(w, r, http.StatusBadRequest, "bad-body", fault)
+		return
 	}
 	reason, status := upstream.Reason(err)
 	fail(w, r, status, reason, err)
@@ -137,61 +131,4 @@ func (p *Proxy) readTimeout() time.Duration {
 		return p.ReadTimeout
 	}
 	return 60 * time.Second
-}
-
-// requestBody counts what is read of a request's body, gives up on a client that sends
-// nothing for too long, and passes its trailers on.
-type requestBody struct {
-	io.ReadCloser
-	control  *http.ResponseController
-	timeout  time.Duration
-	extended time.Time // when the deadline was last moved
-	from, to http.Header
-	read     atomic.Int64
-
-	mu  sync.Mutex
-	err error // of the last Read, but for io.EOF
-}
-
-// declareTrailers makes the trailers that r announces those of out, but for the forbidden.
-func (b *requestBody) declareTrailers(out, r *http.Request) {
-	if len(r.Trailer) == 0 {
-		return
-	}
-	b.from, b.to = r.Trailer, make(http.Header, len(r.Trailer))
-	for name := range r.Trailer {
-		if !forbiddenTrailer(name) {
-			b.to[name] = nil
-		}
-	}
-	out.Trailer = b.to
-}
-
-func (b *requestBody) Read(p []byte) (int, error) {
-	if now := time.Now(); now.Sub(b.extended) > time.Second {
-		b.extended = now
-		_ = b.control.SetReadDeadline(now.Add(b.timeout)) // a server without deadlines has its own
-	}
-	n, err := b.ReadCloser.Read(p)
-	b.read.Add(int64(n))
-	if err == io.EOF {
-		for name := range b.to {
-			b.to[name] = b.from[name]
-		}
-	} else if err != nil {
-		b.mu.Lock()
-		b.err = err
-		b.mu.Unlock()
-	}
-	return n, err
-}
-
-// failure is the client's fault that ended the body early; nil for none.
-func (b *requestBody) failure() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if errors.Is(b.err, http.ErrBodyReadAfterClose) {
-		return nil // we closed it
-	}
-	return b.err
 }

@@ -58,7 +58,7 @@ func (i *interim) stop() {
 }
 
 // respond sends resp to the client, each part as it comes.
-func (f *forwarder) respond(w http.ResponseWriter, r *http.Request, resp *http.Response, cancel context.CancelCauseFunc) {
+func (f *forwarder) respond(w http.ResponseWriter, r *http.Request, resp *http.Response, body *requestBody, cancel context.CancelCauseFunc) {
 	x := exchangeOf(w)
 	if resp.StatusCode < 200 || resp.StatusCode > 999 || !removeHopByHop(resp.Header) {
 		fail(w, r, http.StatusBadGateway, "bad-response",
@@ -82,9 +82,14 @@ func (f *forwarder) respond(w http.ResponseWriter, r *http.Request, resp *http.R
 			announced++
 		}
 	}
+	if body != nil && r.ProtoMajor == 1 && !body.complete() {
+		// What the client still sends belongs to no request that anybody waits for.
+		h.Set("Connection", "close")
+	}
 	w.WriteHeader(resp.StatusCode)
-	if announced > 0 {
-		// Without this a short body would get a Content-Length, and no trailers.
+	if resp.ContentLength < 0 || announced > 0 {
+		// The first byte of a stream may be long in coming, and a short body would get a
+		// Content-Length, and no trailers.
 		_ = http.NewResponseController(w).Flush()
 	}
 	if err := f.stream(w, resp, cancel); err != nil {

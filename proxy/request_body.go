@@ -1,0 +1,120 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// requestBody is the body of a request on its way to a backend. It counts what is read, gives
+// up on a client that sends nothing for too long, and passes trailers on.
+//
+// The connection to the backend may still be reading it when the response is complete. But the
+// server's body must not be read once the handler has returned, and closing that would wait
+// for what the client has yet to send. So Close only ends the reading, and release waits
+// until it has ended.
+type requestBody struct {
+	source   io.Reader
+	x        *Exchange
+	length   int64 // as announced; -1 when it was not
+	control  *http.ResponseController
+	timeout  time.Duration
+	extended time.Time   // when the deadline was last moved
+	from, to http.Header // trailers: the client's, and those to send
+
+	mu      sync.Mutex
+	idle    sync.Cond // of mu: reading became false
+	reading bool
+	closed  bool
+	read    int64
+	err     error // of the last Read
+}
+
+func newRequestBody(r *http.Request, x *Exchange, control *http.ResponseController, timeout time.Duration) *requestBody {
+	b := &requestBody{source: r.Body, x: x, length: r.ContentLength, control: control, timeout: timeout}
+	b.idle.L = &b.mu
+	return b
+}
+
+// declareTrailers makes the trailers that r announces those of out, but for the forbidden.
+func (b *requestBody) declareTrailers(out, r *http.Request) {
+	if len(r.Trailer) == 0 {
+		return
+	}
+	b.from, b.to = r.Trailer, make(http.Header, len(r.Trailer))
+	for name := range r.Trailer {
+		if !forbiddenTrailer(name) {
+			b.to[name] = nil
+		}
+	}
+	out.Trailer = b.to
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return 0, http.ErrBodyReadAfterClose
+	}
+	b.reading = true
+	b.mu.Unlock()
+
+	if now := time.Now(); now.Sub(b.extended) > time.Second {
+		b.extended = now
+		_ = b.control.SetReadDeadline(now.Add(b.timeout)) // a server without deadlines has its own
+	}
+	n, err := b.source.Read(p)
+	if err == io.EOF {
+		for name := range b.to {
+			b.to[name] = b.from[name]
+		}
+	}
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reading = false
+	b.read += int64(n)
+	b.err = err
+	b.idle.Broadcast()
+	return n, err
+}
+
+// Close ends the reading: a later Read is an error.
+func (b *requestBody) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	return nil
+}
+
+// release closes the body, waits until nothing reads it any more, and records its size.
+func (b *requestBody) release() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	if b.reading {
+		_ = b.control.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
+	}
+	for b.reading {
+		b.idle.Wait()
+	}
+	b.x.BytesIn = b.read
+}
+
+// complete reports whether the client has sent all of it.
+func (b *requestBody) complete() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err == io.EOF || b.read == b.length
+}
+
+// failure is the client's fault that ended the body early; nil for none.
+func (b *requestBody) failure() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err == io.EOF {
+		return nil
+	}
+	return b.err
+}
