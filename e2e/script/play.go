@@ -43,6 +43,7 @@ func Play(t testing.TB, s *Script, site Site) {
 func variables(site Site) map[string]string {
 	return map[string]string{
 		"client":     site.Client(),
+		"4k":         strings.Repeat("k", 4<<10),
 		"http.port":  port(site.Address("http")),
 		"https.port": port(site.Address("https")),
 	}

@@ -127,7 +127,7 @@ func (c *client) request(ctx context.Context, r *Request, a *Answer) (*http.Requ
 	}
 	host := c.connectHost(r)
 	req.URL = &url.URL{Scheme: wireScheme(r), Host: host}
-	target, query, hasQuery := strings.Cut(r.Target, "?")
+	target, query, hasQuery := strings.Cut(expand(r.Target, c.vars), "?")
 	req.URL.Opaque, req.URL.RawQuery, req.URL.ForceQuery = target, query, hasQuery
 	if strings.HasPrefix(target, "//") { // Opaque would make it an absolute form
 		req.URL.Opaque, req.URL.Path = "", target
@@ -283,16 +283,21 @@ func (c *client) sendRaw(ctx context.Context, r *Request) *Answer {
 		break
 	}
 	for _, e := range r.Expect {
-		if e.Subject == "connection" {
-			a.Closed = closed(conn, br)
+		if e.Subject != "connection" {
+			continue
 		}
+		patience := 300 * time.Millisecond // that nothing happens cannot be waited for
+		if e.Op == "==" && e.Value == "closed" {
+			patience = waitFor
+		}
+		a.Closed = a.Closed || closed(conn, br, patience)
 	}
 	return a
 }
 
-// closed reports whether the other side closes the connection soon.
-func closed(conn net.Conn, br *bufio.Reader) bool {
-	_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second)) // an open connection costs a script this long
+// closed reports whether the other side closes the connection, if it does so in time.
+func closed(conn net.Conn, br *bufio.Reader, patience time.Duration) bool {
+	_ = conn.SetReadDeadline(time.Now().Add(patience)) // a TCP connection takes it
 	_, err := br.ReadByte()
 	var timeout net.Error
 	return err != nil && !(errors.As(err, &timeout) && timeout.Timeout())
