@@ -130,7 +130,10 @@ func addressOf(b *proxytest.Backend) upstream.Address {
 	return upstream.Address{Host: b.Addr().Addr().String(), Port: b.Addr().Port()}
 }
 
-var webKey = upstream.Key{Namespace: "shop", Service: "web", Port: "80"}
+var (
+	webKey  = upstream.Key{Namespace: "shop", Service: "web", Port: "80"}
+	chatKey = upstream.Key{Namespace: "shop", Service: "chat", Port: "80"}
+)
 
 func rule(host, path string, key upstream.Key) *Rule {
 	return &Rule{Host: host, Path: path, PathType: router.Prefix, Backend: key, Origin: router.Origin{Namespace: key.Namespace, Name: "ing"}}

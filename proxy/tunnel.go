@@ -48,17 +48,19 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, resp *http.Respon
 		return
 	}
 
-	up := make(chan copied, 1)
+	up, down := make(chan copied, 1), make(chan copied, 1)
 	go func() { up <- oneWay(backend, buffered) }()
-	down := oneWay(client, backend)
-	x.BytesOut = down.bytes
-	if down.err != nil {
-		// One side is broken: the other must not be left waiting.
-		_ = client.Close()
-		_ = backend.Close()
+	go func() { down <- oneWay(client, backend) }()
+	var sent, received copied
+	select {
+	case sent = <-up:
+		defer p.tunnels.closeAfter(client, backend, sent.err)()
+		received = <-down
+	case received = <-down:
+		defer p.tunnels.closeAfter(client, backend, received.err)()
+		sent = <-up
 	}
-	sent := <-up
-	x.BytesIn = sent.bytes
+	x.BytesIn, x.BytesOut = sent.bytes, received.bytes
 }
 
 type copied struct {
@@ -85,6 +87,27 @@ type tunnels struct {
 	mu   sync.Mutex
 	open map[net.Conn]io.Closer
 	idle chan struct{} // closed when open becomes empty; nil when nobody waits
+
+	linger time.Duration // tunnelLinger if zero; tests are in a hurry
+}
+
+// tunnelLinger is how long one side of a tunnel may go on after the other has ended: long
+// enough for a closing handshake, not for a peer that has forgotten the connection.
+const tunnelLinger = 10 * time.Second
+
+// closeAfter closes both sides of a tunnel, one of which has ended: at once if it broke, else
+// after a while. The function it returns calls that off.
+func (t *tunnels) closeAfter(client net.Conn, backend io.Closer, err error) (stop func()) {
+	closeBoth := func() {
+		_ = client.Close()
+		_ = backend.Close()
+	}
+	if err != nil {
+		closeBoth()
+		return func() {}
+	}
+	timer := time.AfterFunc(or(t.linger, tunnelLinger), closeBoth)
+	return func() { timer.Stop() }
 }
 
 func (t *tunnels) add(client net.Conn, backend io.Closer) (done func()) {
