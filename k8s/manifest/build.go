@@ -24,9 +24,6 @@ type builder struct {
 
 // add adds a document that begins at a line of a file.
 func (b *builder) add(file string, line int, d *document) {
-	if b.places == nil {
-		b.places = make(map[ingress.Object]place)
-	}
 	for _, p := range d.problems {
 		if p.problem.Object == (ingress.Object{}) {
 			p.problem.Object = ingress.Object{Kind: "File", Name: file}

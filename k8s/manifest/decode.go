@@ -21,7 +21,7 @@ import (
 // objectReader reads the objects of one document.
 type objectReader struct {
 	document *document
-	encoder  *encoder
+	encoder  encoder
 	known    map[contentKey]*content // decoded before
 }
 

@@ -51,13 +51,14 @@ func New(o Options) (*Dir, error) {
 		return nil, fmt.Errorf("manifests directory: %w",
 			&fs.PathError{Op: "read", Path: o.Dir, Err: errors.New("not a directory")})
 	}
-	d := &Dir{o: o, loader: newLoader(), newWatcher: fsnotify.NewWatcher}
+	d := &Dir{o: o, newWatcher: fsnotify.NewWatcher}
 	tree := newTree()
 	if err := tree.walk(o.Dir); err != nil {
 		return nil, fmt.Errorf("manifests directory: %w", err)
 	}
-	m, _ := d.loader.load(tree, everything)
-	d.current.Store(m)
+	r := new(loader).load(tree, everything, 0)
+	d.current.Store(r.manifests)
+	d.loader = r.next
 	return d, nil
 }
 

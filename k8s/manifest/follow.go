@@ -108,12 +108,13 @@ func (f *follower) read() {
 			t.problems = append(t.problems, fileProblem(dir, WatchUnavailable, err))
 		}
 	}
-	m, settled := f.loader.load(t, f.isDirty)
-	if !settled && time.Since(f.since) < f.o.MaxDelay {
+	r := f.loader.load(t, f.isDirty, f.o.Quiet)
+	if !r.settled && time.Since(f.since) < f.o.MaxDelay {
 		f.soon()
 		return
 	}
-	f.publish(m)
+	f.loader = r.next
+	f.publish(r.manifests)
 	clear(f.dirty)
 	f.all, f.since = false, time.Time{}
 	if f.watcher == nil || len(f.refused) > 0 {

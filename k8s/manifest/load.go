@@ -30,21 +30,16 @@ func Load(paths ...string) (*Manifests, error) {
 			return nil, err
 		}
 	}
-	m, _ := newLoader().load(t, everything)
-	return m, nil
+	return new(loader).load(t, everything, 0).manifests, nil
 }
 
-// loader reads trees again and again, and does again only what changed. It is not safe for
-// concurrent use.
+// loader is what one load used, for the next to do again only what changed. The zero value is
+// for the first.
 type loader struct {
-	// What the last load used; each load keeps of it what it uses itself.
 	files     map[string]*file     // by path
 	documents map[string]*document // by text
 	objects   map[contentKey]*content
 	classed   map[*netv1.Ingress]*netv1.Ingress // see build
-
-	encoder encoder
-	now     func() time.Time
 }
 
 // file is one file as it was read.
@@ -55,60 +50,74 @@ type file struct {
 	problem *Problem // of the file as a whole
 }
 
-func newLoader() *loader {
-	return &loader{now: time.Now}
-}
-
 // everything is for load: all files may have changed.
 func everything(string) bool { return true }
 
+// reading is what a load came to.
+type reading struct {
+	manifests *Manifests
+	next      *loader // for the next load, once the manifests are in use
+	settled   bool    // false when something may be in the midst of a change
+}
+
 // load makes Manifests of the files of t. It reads those again that differ from when they
-// were last read, and those whose real path is dirty. settled is false when one of these may
-// be in the midst of being written.
-func (l *loader) load(t *tree, dirty func(real string) bool) (m *Manifests, settled bool) {
-	settled = true
-	old := *l
-	l.files = make(map[string]*file, len(t.entries))
-	l.documents = make(map[string]*document, len(old.documents))
-	l.objects = make(map[contentKey]*content, len(old.objects))
-	var b builder
-	b.problems = append(b.problems, t.problems...)
+// were last read, and those whose real path is dirty. quiet is how long ago writers who are
+// done wrote last. l does not change.
+func (l *loader) load(t *tree, dirty func(real string) bool, quiet time.Duration) reading {
+	settled := time.Since(t.changed) >= quiet
+	next := &loader{
+		files:     make(map[string]*file, len(t.entries)),
+		documents: make(map[string]*document, len(l.documents)),
+		objects:   make(map[contentKey]*content, len(l.objects)),
+	}
+	b := builder{places: make(map[ingress.Object]place), problems: t.problems}
 	for _, e := range t.entries {
-		f, done := old.read(e, dirty)
-		if f == nil {
-			continue // gone since the walk
+		f := l.files[e.path]
+		if !f.current(e) || dirty(e.real) {
+			var done bool
+			f, done = read(e, quiet)
+			settled = settled && done
+			if f == nil {
+				continue
+			}
 		}
-		settled = settled && done
-		l.files[e.path] = f
+		next.files[e.path] = f
 		if f.problem != nil {
 			b.problems = append(b.problems, *f.problem)
 		}
 		for i, c := range f.chunks {
-			d := l.document(&old, c.text)
+			d := next.document(l, c.text)
 			f.chunks[i].text = d.text // lets go of the text of the file
-			if d.broken && f != old.files[e.path] {
+			if d.broken && f != l.files[e.path] {
 				settled = false
 			}
 			b.add(e.path, c.line, d)
 		}
 	}
-	m, l.classed = b.build(old.classed)
-	return m, settled
+	var m *Manifests
+	m, next.classed = b.build(l.classed)
+	return reading{m, next, settled}
 }
 
-// read returns the file of e, nil when there is none any more. done is false when the file
-// was just read and looks as if its writer had not finished.
-func (l *loader) read(e entry, dirty func(string) bool) (f *file, done bool) {
-	f = l.files[e.path]
-	if f != nil && f.info != nil && !f.racy && !dirty(e.real) && e.info != nil && unchanged(f.info, e.info) {
-		return f, true
-	}
-	now := l.now()
+// current reports whether e is still as it was when f was read. f may be nil.
+func (f *file) current(e entry) bool {
+	return f != nil && f.info != nil && e.info != nil && !f.racy && unchanged(f.info, e.info)
+}
+
+// read reads the file of e. It returns nil when the file is gone since the walk. done is false
+// when the file looks as if its writer had not finished, or is gone, as it may have another
+// name now.
+func read(e entry, quiet time.Duration) (f *file, done bool) {
+	now := time.Now()
 	text, info, done, err := readFile(e)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, true
+		return nil, false
 	}
-	f = &file{info: info, racy: info != nil && now.Sub(info.ModTime()) < racy}
+	f = &file{info: info}
+	if info != nil {
+		age := now.Sub(info.ModTime())
+		f.racy, done = age < racy, done && age >= quiet
+	}
 	if err != nil {
 		p := fileProblem(e.path, FileUnreadable, err)
 		f.info, f.problem = nil, &p
@@ -159,28 +168,30 @@ func readText(r io.Reader) (string, error) {
 	return textOf(b)
 }
 
-// document returns the document of text: the one of the last load when it had the same.
-func (l *loader) document(old *loader, text string) *document {
+// document returns the document of text: that of the last load when it had the same.
+func (l *loader) document(last *loader, text string) *document {
 	d := l.documents[text]
-	if d == nil {
-		if d = old.documents[text]; d == nil {
-			d = l.decode(old, text)
-		}
-		l.documents[d.text] = d
-		for _, o := range d.objects {
-			if o.content != nil {
-				l.objects[o.content.key] = o.content
-			}
+	if d != nil {
+		return d
+	}
+	if d = last.documents[text]; d == nil {
+		d = decode(text, last.objects)
+	}
+	l.documents[d.text] = d
+	for _, o := range d.objects {
+		if o.content != nil {
+			l.objects[o.content.key] = o.content
 		}
 	}
 	return d
 }
 
-func (l *loader) decode(old *loader, text string) *document {
+// decode makes the document of text. It takes objects that are known from there.
+func decode(text string, known map[contentKey]*content) *document {
 	d := &document{text: strings.Clone(text)} // not a part of the text of a whole file
 	roots, err := parseDocument(d.text)
+	r := objectReader{document: d, known: known}
 	for i, root := range roots {
-		r := objectReader{document: d, encoder: &l.encoder, known: old.objects}
 		r.read(root, []int{i}, "")
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 )
@@ -22,6 +23,7 @@ type tree struct {
 	dirs     map[string]struct{} // the real paths of the directories walked
 	points   map[string]struct{} // what decides where the paths lead; see chase
 	files    map[string]struct{} // the real paths of entries
+	changed  time.Time           // when the list of one of the directories last did
 
 	// watch, when it is not nil, is told of each directory in which a change matters, before
 	// the directory is read, so that no change falls between.
@@ -105,6 +107,10 @@ func (t *tree) dir(path, real string) error {
 	list, err := os.ReadDir(real)
 	if err != nil {
 		return err
+	}
+	// After the reading: a file that is renamed meanwhile can be missing under both names.
+	if info, err := os.Stat(real); err == nil && info.ModTime().After(t.changed) {
+		t.changed = info.ModTime()
 	}
 	for _, d := range list {
 		if strings.HasPrefix(d.Name(), ".") {
