@@ -5,10 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -101,7 +99,12 @@ func (d *dialer) connectTo(ctx context.Context, e *Endpoint, a netip.AddrPort, t
 		tcp.Close()
 		return nil, &connectError{AddressDenied, err}
 	}
-	return newConn(tcp, &e.conns), nil
+	conn, err := newConn(tcp, &e.conns)
+	if err != nil {
+		tcp.Close()
+		return nil, &connectError{ConnectFailed, err}
+	}
+	return conn, nil
 }
 
 func connectReason(err error) string {
@@ -118,58 +121,4 @@ func connectReason(err error) string {
 		return ConnectTimeout
 	}
 	return ConnectFailed
-}
-
-// conn is a connection to an endpoint that knows what went over it.
-type conn struct {
-	*net.TCPConn
-	open   *atomic.Int64 // counts the connections of the endpoint
-	closed atomic.Bool
-
-	read, written atomic.Int64 // bytes
-	// What was read when the latest request began to be written; -1 while it did not.
-	readBefore atomic.Int64
-}
-
-func newConn(c *net.TCPConn, open *atomic.Int64) *conn {
-	open.Add(1)
-	return &conn{TCPConn: c, open: open}
-}
-
-func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.TCPConn.Read(p)
-	c.read.Add(int64(n))
-	return n, err
-}
-
-func (c *conn) Write(p []byte) (int, error) {
-	c.readBefore.CompareAndSwap(-1, c.read.Load())
-	n, err := c.TCPConn.Write(p)
-	c.written.Add(int64(n))
-	return n, err
-}
-
-// ReadFrom keeps the kernel's way of copying between two connections.
-func (c *conn) ReadFrom(r io.Reader) (int64, error) {
-	c.readBefore.CompareAndSwap(-1, c.read.Load())
-	n, err := c.TCPConn.ReadFrom(r)
-	c.written.Add(n)
-	return n, err
-}
-
-func (c *conn) Close() error {
-	if c.closed.CompareAndSwap(false, true) {
-		c.open.Add(-1)
-	}
-	return c.TCPConn.Close()
-}
-
-// beginRequest is called between two requests, before anything of the second is written.
-func (c *conn) beginRequest() { c.readBefore.Store(-1) }
-
-// unsolicited reports, once the first byte of a response is there, whether it was there
-// before the request: then it is the rest of an earlier response, or was sent unasked.
-func (c *conn) unsolicited() bool {
-	before := c.readBefore.Load()
-	return before < 0 || c.read.Load() == before
 }

@@ -109,9 +109,9 @@ func (p *Pool) another(req *http.Request, t *try, failure *result, a *Attempts, 
 	}
 	now := p.registry.clock()
 	s, tried := p.current(now), a.All()
-	next := p.picker.pickOther(s.live, tried)
+	next := pickOther(s.live, tried)
 	if next == nil {
-		next = p.picker.pickOther(s.all, tried)
+		next = pickOther(s.all, tried)
 	}
 	stale := false
 	if next == nil && failure.at == waiting && failure.reused {

@@ -55,7 +55,7 @@ const (
 // before t.body.settle, unless body is nil.
 func (e *Endpoint) send(req *http.Request, t *try, now func() time.Time) (*http.Response, *result) {
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GotConn:              func(g httptrace.GotConnInfo) { t.gotConn(g, now()) },
+		GotConn:              func(g httptrace.GotConnInfo) { t.gotConn(g, e.protocol, now()) },
 		GotFirstResponseByte: t.gotFirstByte,
 	})
 	resp, err := e.wire().roundTrip(e.outgoing(req, ctx, t))
@@ -125,7 +125,7 @@ func idempotent(method string) bool {
 
 // gotConn is called for each connection that the Transport takes for the request: after a
 // reused one that was stale, it takes another.
-func (t *try) gotConn(g httptrace.GotConnInfo, now time.Time) {
+func (t *try) gotConn(g httptrace.GotConnInfo, protocol Protocol, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.connected.IsZero() {
@@ -134,14 +134,15 @@ func (t *try) gotConn(g httptrace.GotConnInfo, now time.Time) {
 	t.reused, t.answered, t.polluted = g.Reused, false, false
 	t.conn = nil
 	c := g.Conn
-	if s, ok := c.(*tls.Conn); ok {
-		if s.ConnectionState().NegotiatedProtocol == "h2" {
-			return
-		}
+	s, secure := c.(*tls.Conn)
+	if secure {
 		c = s.NetConn()
 	}
+	if protocol == H2C || secure && s.ConnectionState().NegotiatedProtocol == "h2" {
+		return
+	}
 	if c, ok := c.(*conn); ok {
-		c.beginRequest()
+		c.beginRequest(g.Reused)
 		t.conn, t.written = c, c.written.Load()
 	}
 }

@@ -54,14 +54,15 @@ func (p *picker) pick(endpoints []*Endpoint) *Endpoint {
 	return first
 }
 
-// pickOther returns the endpoint with the least load that is not in tried, from the
-// one whose turn it is. Nil: all were tried.
-func (p *picker) pickOther(endpoints []*Endpoint, tried []Attempt) *Endpoint {
+// pickOther returns the endpoint with the least load that is not in tried, of equals a random
+// one: the turns are for first tries, or the neighbour of an endpoint that fails would get
+// all its retries. Nil: all were tried.
+func pickOther(endpoints []*Endpoint, tried []Attempt) *Endpoint {
 	var (
 		best  *Endpoint
 		least int64 = math.MaxInt64
-		n           = uint64(len(endpoints))
-		start       = p.turn.Add(1)
+		n           = len(endpoints)
+		start       = rand.IntN(max(n, 1))
 	)
 	for k := range n {
 		e := endpoints[(start+k)%n]

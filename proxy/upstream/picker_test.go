@@ -85,22 +85,20 @@ func TestPickOther(t *testing.T) {
 	endpoints := testEndpoints(4)
 	endpoints[2].inFlight.Store(2)
 	endpoints[3].inFlight.Store(1)
-	p := &picker{}
 	tried := []Attempt{{Endpoint: endpoints[0]}, {Endpoint: endpoints[1]}}
-	if e := p.pickOther(endpoints, tried); e != endpoints[3] {
+	if e := pickOther(endpoints, tried); e != endpoints[3] {
 		t.Errorf("want the less busy of two, got %s", e.address)
 	}
 	tried = append(tried, Attempt{Endpoint: endpoints[2]}, Attempt{Endpoint: endpoints[3]})
-	if e := p.pickOther(endpoints, tried); e != nil {
+	if e := pickOther(endpoints, tried); e != nil {
 		t.Errorf("want none when all were tried, got %s", e.address)
 	}
-	if e := p.pickOther(nil, nil); e != nil {
+	if e := pickOther(nil, nil); e != nil {
 		t.Errorf("want none of none, got %s", e.address)
 	}
-	// Equals take turns, or all retries would fall upon the first.
 	seen := make(map[*Endpoint]bool)
-	for range 20 {
-		seen[p.pickOther(endpoints[:2], nil)] = true
+	for range 100 {
+		seen[pickOther(endpoints[:2], nil)] = true
 	}
 	if len(seen) != 2 {
 		t.Errorf("want retries spread over two equals, got %d", len(seen))

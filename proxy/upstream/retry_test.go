@@ -1,0 +1,443 @@
+package upstream
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fairlead-ingress/fairlead/proxy/proxytest"
+)
+
+// each sends the request of make once for each endpoint, so that each is the first to be picked.
+func each(t *testing.T, p *Pool, make func() *http.Request, check func(a *Attempts, status int, body string, err error)) {
+	t.Helper()
+	for range p.Endpoints() {
+		var a Attempts
+		status, body, err := do(t, p, make(), &a)
+		check(&a, status, body, err)
+		seen := map[*Endpoint]bool{}
+		for _, at := range a.All() {
+			if seen[at.Endpoint] {
+				t.Errorf("%s was tried twice: %s", at.Endpoint.Address(), show(&a))
+			}
+			seen[at.Endpoint] = true
+		}
+	}
+}
+
+// A connection that fails is retried elsewhere with any method, and the body arrives whole.
+func TestRetryConnect(t *testing.T) {
+	certificate, err := proxytest.Certificate("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear := start(t, &proxytest.Backend{})
+	secure := start(t, &proxytest.Backend{TLS: serverTLS(certificate)})
+	noTLS := raw(t, proxytest.Reply{Blind: true, Bytes: "220 mail.example ESMTP\r\n"})
+	tests := []struct {
+		name     string
+		protocol Protocol
+		good     *proxytest.Backend
+		bad      []netip.AddrPort
+	}{
+		{"refused", HTTP, clear, []netip.AddrPort{refused(t), refused(t)}},
+		{"refused h2c", H2C, clear, []netip.AddrPort{refused(t), refused(t)}},
+		{"refused https", HTTPS, secure, []netip.AddrPort{refused(t), refused(t)}},
+		{"no answer", HTTP, clear, []netip.AddrPort{blackhole(t)}},
+		{"denied", HTTP, clear, []netip.AddrPort{netip.MustParseAddrPort("169.254.169.254:80")}},
+		{"no TLS", HTTPS, secure, []netip.AddrPort{noTLS.Addr()}},
+	}
+	for _, test := range tests {
+		for _, method := range []string{"GET", "POST", "PATCH"} {
+			t.Run(test.name+"/"+method, func(t *testing.T) {
+				o := Options{ConnectTimeout: 300 * time.Millisecond, EjectAfter: -1}
+				if test.name == "no TLS" {
+					o.ConnectTimeout = 0
+				}
+				p := newTestPool(t, o, test.protocol, append(test.bad, test.good.Addr())...)
+				var body *text
+				retried := false
+				each(t, p, func() *http.Request {
+					body = newText("the whole body")
+					return request(t, method, "/", body)
+				}, func(a *Attempts, status int, answer string, err error) {
+					if err != nil || status != 200 {
+						t.Fatalf("want 200, got %d, %v, %s", status, err, show(a))
+					}
+					if e := echoed(t, answer); e.BodyLength != int64(len("the whole body")) || e.Method != method {
+						t.Errorf("want the whole body by %s, got %d bytes by %s, %s", method, e.BodyLength, e.Method, show(a))
+					}
+					retried = retried || a.Len() > 1
+					eventually(t, "the body is closed", func() bool { return body.closedTimes() == 1 })
+				})
+				if !retried {
+					t.Error("nothing was retried")
+				}
+			})
+		}
+	}
+}
+
+func TestRetryThrice(t *testing.T) {
+	p := newTestPool(t, Options{EjectAfter: -1}, HTTP, refused(t), refused(t), refused(t), refused(t), refused(t))
+	each(t, p, func() *http.Request { return request(t, "POST", "/", newText("body")) },
+		func(a *Attempts, _ int, _ string, err error) {
+			wantReason(t, err, ConnectRefused, 502)
+			if a.Len() != 3 {
+				t.Errorf("want three tries, got %s", show(a))
+			}
+		})
+}
+
+// What may have been sent is sent again only if it may be executed twice, and once at most: a request
+// that kills its endpoint does not kill them all.
+func TestRetrySent(t *testing.T) {
+	ends := map[string]proxytest.Reply{
+		"closed": {End: proxytest.Close},
+		"reset":  {End: proxytest.Reset},
+	}
+	for name, reply := range ends {
+		for method, tries := range map[string]int{
+			"GET": 2, "HEAD": 2, "OPTIONS": 2, "TRACE": 2, "PUT": 2, "DELETE": 2,
+			"POST": 1, "PATCH": 1, "get": 1, "PROPFIND": 1,
+		} {
+			t.Run(name+"/"+method, func(t *testing.T) {
+				p := newTestPool(t, Options{EjectAfter: -1}, HTTP,
+					raw(t, reply).Addr(), raw(t, reply).Addr(), raw(t, reply).Addr())
+				each(t, p, func() *http.Request { return request(t, method, "/", nil) },
+					func(a *Attempts, _ int, _ string, err error) {
+						wantReason(t, err, UpstreamReset, 502)
+						if a.Len() != tries {
+							t.Errorf("want %d tries, got %s", tries, show(a))
+						}
+					})
+			})
+		}
+	}
+}
+
+func TestRetrySentSucceeds(t *testing.T) {
+	good := start(t, &proxytest.Backend{})
+	p := newTestPool(t, Options{}, HTTP, raw(t, proxytest.Reply{End: proxytest.Reset}).Addr(), good.Addr())
+	for range 20 {
+		get(t, p)
+	}
+}
+
+// Once a byte of the body was read, or of a response came, there is no way back.
+func TestRetryNotAgain(t *testing.T) {
+	partial := proxytest.Reply{Bytes: "HTTP/1.1 200 OK\r\nA: b\r\n", End: proxytest.Reset}
+	hang := proxytest.Reply{End: proxytest.Hang}
+	bodyRead := proxytest.Reply{Body: true, End: proxytest.Close}
+	interim := proxytest.Reply{Bytes: "HTTP/1.1 103 Early Hints\r\n\r\n", End: proxytest.Close}
+	for _, test := range []struct {
+		name  string
+		reply proxytest.Reply
+		body  io.ReadCloser
+		code  string
+	}{
+		{"part of a head", partial, nil, UpstreamReset},
+		{"no HTTP", proxytest.Reply{Bytes: "SSH-2.0-x\r\n", End: proxytest.Close}, nil, BadResponse},
+		{"interim response", interim, nil, UpstreamReset},
+		{"timeout", hang, nil, ResponseTimeout},
+		{"body read", bodyRead, newText("x"), UpstreamReset},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := newTestPool(t, Options{ResponseHeaderTimeout: 100 * time.Millisecond}, HTTP,
+				raw(t, test.reply).Addr(), raw(t, test.reply).Addr())
+			var a Attempts
+			_, _, err := do(t, p, request(t, "PUT", "/", test.body), &a)
+			if code, _ := Reason(err); code != test.code || a.Len() != 1 {
+				t.Errorf("want %s after one try, got %v, %s", test.code, err, show(&a))
+			}
+		})
+	}
+}
+
+// A body that nobody has read yet, as the endpoint was asked first whether it wants it, is whole.
+func TestRetryBodyUnread(t *testing.T) {
+	good := start(t, &proxytest.Backend{})
+	for _, test := range []struct {
+		method string
+		tries  int
+	}{{"PUT", 2}, {"POST", 1}} {
+		p := newTestPool(t, Options{}, HTTP, raw(t, proxytest.Reply{End: proxytest.Reset}).Addr(), good.Addr())
+		longest := 0
+		each(t, p, func() *http.Request {
+			r := request(t, test.method, "/", newText("body"))
+			r.Header.Set("Expect", "100-continue")
+			return r
+		}, func(a *Attempts, _ int, body string, err error) {
+			longest = max(longest, a.Len())
+			if err == nil && echoed(t, body).BodyLength != 4 {
+				t.Errorf("%s: want the whole body, got %d bytes", test.method, echoed(t, body).BodyLength)
+			}
+		})
+		if longest != test.tries {
+			t.Errorf("%s: want %d tries, got %d", test.method, test.tries, longest)
+		}
+	}
+}
+
+// A response is never a reason to retry.
+func TestRetryNotByStatus(t *testing.T) {
+	var addresses []netip.AddrPort
+	for range 3 {
+		addresses = append(addresses, start(t, &proxytest.Backend{Handler: proxytest.Failing("", 503)}).Addr())
+	}
+	p := newTestPool(t, Options{}, HTTP, addresses...)
+	var a Attempts
+	if status, _, err := do(t, p, request(t, "GET", "/", nil), &a); status != 503 || err != nil || a.Len() != 1 {
+		t.Errorf("want 503 after one try, got %d, %v, %s", status, err, show(&a))
+	}
+}
+
+// staleBackend answers the first request of each connection, and closes it when the second has come,
+// as an endpoint whose idle timeout ends just then. It counts what it was sent.
+type staleBackend struct {
+	*proxytest.Backend
+	mu    sync.Mutex
+	heads []*http.Request
+}
+
+func newStaleBackend(t *testing.T) *staleBackend {
+	s := &staleBackend{}
+	s.Backend = start(t, &proxytest.Backend{Raw: func(c *net.TCPConn) {
+		next := reader(c)
+		for i := range 2 {
+			req, err := next()
+			if err != nil {
+				return
+			}
+			s.mu.Lock()
+			s.heads = append(s.heads, req)
+			s.mu.Unlock()
+			if i == 0 {
+				io.WriteString(c, okReply)
+			}
+		}
+	}})
+	return s
+}
+
+func (s *staleBackend) received() []*http.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.heads
+}
+
+// With one endpoint, an idempotent request that met a stale connection goes to it again, over a new one.
+func TestRetryStale(t *testing.T) {
+	for _, method := range []string{"GET", "PUT", "DELETE"} {
+		b := newStaleBackend(t)
+		p := newTestPool(t, Options{}, HTTP, b.Addr())
+		for range 10 {
+			if status, _, err := do(t, p, request(t, method, "/", nil), nil); err != nil || status != 200 {
+				t.Errorf("%s: want 200, got %d, %v", method, status, err)
+			}
+		}
+		if _, failed := p.Endpoints()[0].Attempts(); failed != 0 {
+			t.Errorf("%s: the endpoint was blamed for %d stale connections", method, failed)
+		}
+	}
+}
+
+// A POST is not sent twice, whatever the Transport thinks of its Idempotency-Key.
+func TestRetryStalePost(t *testing.T) {
+	for _, key := range []string{"", "Idempotency-Key", "X-Idempotency-Key"} {
+		b := newStaleBackend(t)
+		p := newTestPool(t, Options{}, HTTP, b.Addr())
+		get(t, p)
+		req := request(t, "POST", "/", nil)
+		if key != "" {
+			req.Header.Set(key, "17")
+		}
+		_, _, err := do(t, p, req, nil)
+		wantReason(t, err, UpstreamReset, 502)
+		received := b.received()
+		if len(received) != 2 {
+			t.Errorf("%q: want GET and one POST, got %d requests", key, len(received))
+		}
+		if key != "" && (received[1].Header.Get(key) != "17" || req.Header.Get(key) != "17") {
+			t.Errorf("want %s sent, got %v", key, received[1].Header)
+		}
+	}
+}
+
+// D3: endpoints close connections whenever they like. Every GET succeeds, hardly a POST
+// fails, and no request is executed twice.
+func TestNeverTwice(t *testing.T) {
+	requests := 3000
+	if testing.Short() {
+		requests = 300
+	}
+	var (
+		mu       sync.Mutex
+		executed = make(map[string]int)
+	)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		mu.Lock()
+		executed[r.Header.Get("Id")]++
+		mu.Unlock()
+	})
+	var addresses []netip.AddrPort
+	for range 3 {
+		b := start(t, &proxytest.Backend{Raw: closingAtRandom(handler)})
+		addresses = append(addresses, b.Addr())
+	}
+	p := newTestPool(t, Options{RetryBudget: 1}, HTTP, addresses...)
+	var clients sync.WaitGroup
+	var failed sync.Map
+	for c := range 8 {
+		clients.Go(func() {
+			for i := range requests / 8 {
+				method, body := "GET", io.ReadCloser(nil)
+				if i%2 == 1 {
+					method, body = "POST", newText("body")
+				}
+				req := request(t, method, "/", body)
+				id := fmt.Sprintf("%d-%d", c, i)
+				req.Header.Set("Id", id)
+				var a Attempts
+				if status, _, err := do(t, p, req, &a); err != nil || status != 200 {
+					failed.Store(id, fmt.Sprint(method, status, err, show(&a)))
+				}
+			}
+		})
+	}
+	clients.Wait()
+	posts := 0
+	failed.Range(func(id, what any) bool {
+		if strings.HasPrefix(what.(string), "GET") {
+			t.Errorf("request %s failed: %s", id, what)
+		}
+		posts++
+		return true
+	})
+	// A connection that is closed just as a POST is written to it cannot be helped.
+	if posts > requests/20 {
+		t.Errorf("%d POSTs of %d failed", posts, requests/2)
+	}
+	for id, n := range executed {
+		// A GET may be executed twice: its first connection may end after that.
+		if odd := id[len(id)-1]%2 == 1; n > 1 && odd {
+			t.Errorf("POST %s was executed %d times", id, n)
+		}
+	}
+}
+
+// closingAtRandom serves requests, and after each closes the connection with a chance of one
+// in four, without saying so before, some time within a few milliseconds.
+func closingAtRandom(h http.Handler) func(*net.TCPConn) {
+	return func(c *net.TCPConn) {
+		next := reader(c)
+		for {
+			req, err := next()
+			if err != nil {
+				return
+			}
+			h.ServeHTTP(discard{}, req)
+			io.WriteString(c, okReply)
+			if rand.IntN(4) == 0 {
+				c.SetReadDeadline(time.Now().Add(time.Duration(rand.IntN(3000)) * time.Microsecond))
+			}
+		}
+	}
+}
+
+type discard struct{}
+
+func (discard) Header() http.Header         { return http.Header{} }
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+func (discard) WriteHeader(int)             {}
+
+// D27: a service that fails altogether gets no more than a fifth more requests.
+func TestRetryBudgetLimitsStorm(t *testing.T) {
+	down := []netip.AddrPort{}
+	var backends []*proxytest.Backend
+	for range 4 {
+		b := raw(t, proxytest.Reply{End: proxytest.Reset})
+		backends = append(backends, b)
+		down = append(down, b.Addr())
+	}
+	p := newTestPool(t, Options{}, HTTP, down...)
+	const offered = 1000
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range offered / 4 {
+				if _, _, err := do(t, p, request(t, "GET", "/", nil), nil); err == nil {
+					t.Error("want an error")
+				}
+			}
+		})
+	}
+	all.Wait()
+	var got int64
+	for _, b := range backends {
+		got += b.Accepted()
+	}
+	if got > offered*12/10 || got < offered*11/10 {
+		t.Errorf("want at most %d attempts for %d requests, and some retries, got %d", offered*12/10, offered, got)
+	}
+}
+
+func TestRetryBudgetNone(t *testing.T) {
+	p := newTestPool(t, Options{RetryBudget: -1}, HTTP, refused(t), refused(t))
+	var a Attempts
+	if _, _, err := do(t, p, request(t, "GET", "/", nil), &a); err == nil || a.Len() != 1 {
+		t.Errorf("want one try, got %v, %s", err, show(&a))
+	}
+}
+
+// D4: what an endpoint sends beyond its response is not taken for the next one.
+func TestUnsolicited(t *testing.T) {
+	b := start(t, &proxytest.Backend{Raw: func(c *net.TCPConn) {
+		next := reader(c)
+		for {
+			req, err := next()
+			if err != nil {
+				return
+			}
+			id := req.Header.Get("Id")
+			// At once, for what comes after the next request was written is a response to it.
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"+
+				"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", len(id), id)
+		}
+	}})
+	p := newTestPool(t, Options{RetryBudget: 1}, HTTP, b.Addr())
+	requests := 2000
+	if testing.Short() {
+		requests = 200
+	}
+	for i := range requests {
+		req := request(t, "GET", "/", nil)
+		id := fmt.Sprint(i)
+		req.Header.Set("Id", id)
+		_, body, err := do(t, p, req, nil)
+		if err != nil || body != id {
+			t.Fatalf("request %s got the response %q, %v", id, body, err)
+		}
+	}
+}
+
+// reader reads requests, with their bodies, from c.
+func reader(c *net.TCPConn) func() (*http.Request, error) {
+	r := bufio.NewReader(c)
+	return func() (*http.Request, error) {
+		req, err := http.ReadRequest(r)
+		if err == nil {
+			_, err = io.Copy(io.Discard, req.Body)
+		}
+		return req, err
+	}
+}
