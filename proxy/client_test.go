@@ -92,7 +92,9 @@ func TestForwardingHeaders(t *testing.T) {
 			x.ClientIP = x.Peer
 			p.admit(x, r)
 			x.RequestID = "id"
-			p.setForwarding(tt.in, r, x)
+			trusted := p.trusts(x.Peer)
+			cleanRequest(tt.in, trusted)
+			setForwarding(tt.in, r, x, trusted)
 			if diff := cmp.Diff(tt.want, tt.in); diff != "" {
 				t.Errorf("header (-want +got):\n%s", diff)
 			}

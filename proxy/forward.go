@@ -71,14 +71,15 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // prepare makes out, a shallow copy of r, the request to send. It changes the header of r,
 // which nothing reads any more. False means that the header is not one to forward.
 func (f *forwarder) prepare(out, r *http.Request, x *Exchange) bool {
+	trusted := len(f.p.TrustedProxies) > 0 && f.p.trusts(x.Peer)
 	trailers := strings.EqualFold(r.Header.Get("Te"), "trailers")
-	if !removeHopByHop(out.Header) {
+	if !cleanRequest(out.Header, trusted) {
 		return false
 	}
 	if trailers {
 		out.Header["Te"] = []string{"trailers"} // gRPC servers insist on it
 	}
-	f.p.setForwarding(out.Header, r, x)
+	setForwarding(out.Header, r, x, trusted)
 	if _, ok := out.Header["User-Agent"]; !ok {
 		out.Header["User-Agent"] = nil // no agent of our own
 	}

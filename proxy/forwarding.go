@@ -5,17 +5,9 @@ import (
 	"strings"
 )
 
-// setForwarding replaces what h says about the client by what is known. A trusted proxy's own
-// statements stay and are extended; in any other peer's they are forgeries. Spellings that
-// only a lenient backend reads as one of these fields are removed from everybody.
-func (p *Proxy) setForwarding(h http.Header, r *http.Request, x *Exchange) {
-	trusted := len(p.TrustedProxies) > 0 && p.trusts(x.Peer)
-	for name := range h {
-		if isClientCertificate(name) || isForwarding(name) && (!trusted || strings.ContainsAny(name, "_.")) {
-			delete(h, name)
-		}
-	}
-
+// setForwarding says in h what is known of the client. What a trusted proxy said of it is in h
+// and is extended; cleanRequest has removed what others said.
+func setForwarding(h http.Header, r *http.Request, x *Exchange, trusted bool) {
 	forwardedFor, peer := "", ""
 	if x.Peer.IsValid() {
 		peer = x.Peer.String()

@@ -7,18 +7,23 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// maxNominated bounds the header names that one Connection header may nominate.
+// maxNominated bounds the header names that one Connection field may name.
 const maxNominated = 16
 
-// hopByHop are the fields of one connection, which are never forwarded (RFC 9110, 7.6.1).
-var hopByHop = [...]string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate",
-	"Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+// isHopByHop says whether name is a field of one connection, which is never forwarded
+// (RFC 9110, 7.6.1). name is canonical, as in what follows.
+func isHopByHop(name string) bool {
+	switch name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+		"Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
 }
 
-// protected says whether a Connection header must not make us drop the field name: fields
-// that route, authenticate or frame a message are the sender's to send, not an earlier
-// hop's to remove. name is canonical.
+// protected says whether a Connection field must not make us drop the field name: what
+// routes, authenticates or frames a message is the sender's to send, not an earlier hop's to
+// remove.
 func protected(name string) bool {
 	switch name {
 	case "Host", "Authorization", "Cookie", "Set-Cookie", "Content-Length", "Content-Type",
@@ -29,30 +34,55 @@ func protected(name string) bool {
 	return isForwarding(name)
 }
 
-// removeHopByHop deletes from h the fields that end at this hop, those that Connection
-// nominates first. It reports false when more are nominated than anybody has a reason to.
-func removeHopByHop(h http.Header) bool {
-	if values := h["Connection"]; len(values) > 0 {
-		nominated := 0
-		for _, v := range values {
-			for v != "" {
-				var token string
-				token, v, _ = strings.Cut(v, ",")
-				token = strings.Trim(token, " \t")
-				if token == "" {
-					continue
-				}
-				if nominated++; nominated > maxNominated {
-					return false
-				}
-				if name := http.CanonicalHeaderKey(token); !protected(name) {
-					delete(h, name)
-				}
+// removeNominated deletes from h the fields that its Connection field says are of one
+// connection. It reports false when more are named than anybody has a reason to.
+func removeNominated(h http.Header) bool {
+	named := 0
+	for _, v := range h["Connection"] {
+		for v != "" {
+			var token string
+			token, v, _ = strings.Cut(v, ",")
+			token = strings.Trim(token, " \t")
+			if token == "" || strings.EqualFold(token, "keep-alive") || strings.EqualFold(token, "close") {
+				continue
+			}
+			if named++; named > maxNominated {
+				return false
+			}
+			if name := http.CanonicalHeaderKey(token); !protected(name) {
+				delete(h, name)
 			}
 		}
 	}
-	for _, name := range hopByHop {
-		delete(h, name)
+	return true
+}
+
+// cleanRequest deletes from the header of a request what ends at this hop and what only a
+// trusted proxy may say; see removeNominated for what it returns. Spellings that only a
+// lenient backend reads as forwarding fields are removed from everybody.
+func cleanRequest(h http.Header, trusted bool) bool {
+	if !removeNominated(h) {
+		return false
+	}
+	for name := range h {
+		if isHopByHop(name) || isClientCertificate(name) ||
+			isForwarding(name) && (!trusted || strings.ContainsAny(name, "_.")) {
+			delete(h, name)
+		}
+	}
+	return true
+}
+
+// copyResponse adds the fields of a response to h, but for those that end at this hop; see
+// removeNominated for what it returns.
+func copyResponse(h, response http.Header) bool {
+	if !removeNominated(response) {
+		return false
+	}
+	for name, values := range response {
+		if !isHopByHop(name) {
+			h[name] = values
+		}
 	}
 	return true
 }
@@ -115,7 +145,6 @@ func isClientCertificate(name string) bool {
 
 // forbiddenTrailer says whether a trailer field must not be passed on: those that frame,
 // route or authenticate a message mean something only before its content (RFC 9110, 6.5.1).
-// name is canonical.
 func forbiddenTrailer(name string) bool {
 	switch name {
 	case "Transfer-Encoding", "Content-Length", "Trailer", "Te", "Connection", "Keep-Alive",

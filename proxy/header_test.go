@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestRemoveHopByHop(t *testing.T) {
+func TestHopByHop(t *testing.T) {
 	many := "A"
 	for i := range maxNominated {
 		many += fmt.Sprintf(", X-%d", i)
@@ -51,7 +51,7 @@ func TestRemoveHopByHop(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			ok := removeHopByHop(tt.in)
+			ok := cleanRequest(tt.in, true)
 			if ok == tt.refused {
 				t.Fatalf("accepted = %t, want %t", ok, !tt.refused)
 			}

@@ -6,10 +6,9 @@
 package proxy
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -235,9 +234,17 @@ func requestID(h http.Header, trusted bool) string {
 			return id
 		}
 	}
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
+	// An id is no secret, but must not repeat: math/rand/v2 is seeded from the system.
+	var b [32]byte
+	const digits = "0123456789abcdef"
+	for half := range 2 {
+		n := rand.Uint64()
+		for i := range 16 {
+			b[half*16+i] = digits[n&15]
+			n >>= 4
+		}
+	}
+	return string(b[:])
 }
 
 func validRequestID(id string) bool {

@@ -37,10 +37,7 @@ func (i *interim) relay(code int, header textproto.MIMEHeader) error {
 	h := i.w.Header()
 	own := h.Clone()
 	clear(h)
-	for name, values := range header {
-		h[name] = values
-	}
-	if removeHopByHop(h) {
+	if copyResponse(h, http.Header(header)) {
 		i.w.WriteHeader(code)
 	}
 	clear(h)
@@ -60,14 +57,11 @@ func (i *interim) stop() {
 // respond sends resp to the client, each part as it comes.
 func (f *forwarder) respond(w http.ResponseWriter, r *http.Request, resp *http.Response, body *requestBody, cancel context.CancelCauseFunc) {
 	x := exchangeOf(w)
-	if resp.StatusCode < 200 || resp.StatusCode > 999 || !removeHopByHop(resp.Header) {
+	h := w.Header()
+	if resp.StatusCode < 200 || resp.StatusCode > 999 || !copyResponse(h, resp.Header) {
 		fail(w, r, http.StatusBadGateway, "bad-response",
 			fmt.Errorf("status %q or the Connection field of the response", resp.Status))
 		return
-	}
-	h := w.Header()
-	for name, values := range resp.Header {
-		h[name] = values
 	}
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // the server must not guess one

@@ -24,7 +24,8 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, resp *http.Respon
 			fmt.Errorf("upstream switched to %q, asked for was websocket: %t", resp.Header.Get("Upgrade"), asked))
 		return
 	}
-	if !removeHopByHop(resp.Header) {
+	fields := make(http.Header, len(resp.Header))
+	if !copyResponse(fields, resp.Header) {
 		fail(w, r, http.StatusBadGateway, "bad-response", errors.New("field Connection of the 101 response"))
 		return
 	}
@@ -41,7 +42,7 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, resp *http.Respon
 
 	head := bufio.NewWriter(client)
 	fmt.Fprint(head, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n")
-	_ = resp.Header.Write(head) // errors stay in the writer
+	_ = fields.Write(head) // errors stay in the writer
 	fmt.Fprint(head, "\r\n")
 	if err := head.Flush(); err != nil {
 		x.Reason, x.Err, x.ClientAborted = "client-aborted", err, true
