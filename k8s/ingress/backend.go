@@ -35,8 +35,14 @@ type backend struct {
 	resolved upstream.Resolution
 	findings []finding
 
-	users  []*entry // that refer to it
-	served int      // how many of users forward to it
+	users  []user
+	served int // how many of users forward to it
+}
+
+// user is an Ingress that refers to a backend.
+type user struct {
+	*entry
+	field string // where it does
 }
 
 // backends are those that Ingresses refer to, and that of Options.DefaultBackend.
@@ -72,7 +78,7 @@ func (bs *backends) link(e *entry) {
 			b = &backend{key: ref.key}
 			bs.byKey[ref.key] = b
 		}
-		b.users = append(b.users, e)
+		b.users = append(b.users, user{e, ref.field})
 		if ref.served {
 			b.served++
 		}
@@ -84,9 +90,9 @@ func (bs *backends) link(e *entry) {
 func (bs *backends) unlink(e *entry) {
 	for _, ref := range e.references {
 		b := bs.byKey[ref.key]
-		i := slices.Index(b.users, e)
+		i := slices.IndexFunc(b.users, func(u user) bool { return u.entry == e })
 		last := len(b.users) - 1
-		b.users[i], b.users[last] = b.users[last], nil
+		b.users[i], b.users[last] = b.users[last], user{}
 		b.users = b.users[:last]
 		if ref.served {
 			b.served--
@@ -151,9 +157,8 @@ func equalResolution(a, b upstream.Resolution) bool {
 func (b *backend) problems(bs *backends) []Problem {
 	var problems []Problem
 	for _, f := range b.findings {
-		for _, e := range b.users {
-			i := slices.IndexFunc(e.references, func(r reference) bool { return r.key == b.key })
-			problems = append(problems, f.on(e.object, e.references[i].field))
+		for _, u := range b.users {
+			problems = append(problems, f.on(u.object, u.field))
 		}
 		if b == bs.fallback || len(b.users) == 0 {
 			problems = append(problems, f.on(serviceObject(b.key), ""))

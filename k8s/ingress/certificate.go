@@ -13,8 +13,9 @@ import (
 // certificates settles which certificate each host has.
 type certificates struct {
 	pairs keyPairs
-	hosts map[string][]hostClaim // by precedence
-	// touched are the hosts whose claims changed since bindings was made.
+	// hosts are the claims by host. Those of the hosts in touched may be in any order and
+	// have some that were withdrawn, for bindings is not up to date with them.
+	hosts    map[string][]hostClaim
 	touched  map[string]struct{}
 	bindings []certs.Binding // of the last Result, which shares the list
 	// conflicts are the Problems of those that lost a host.
@@ -27,6 +28,7 @@ type certificates struct {
 // hostClaim is what one Ingress has for a host.
 type hostClaim struct {
 	*entry
+	of *claims // withdrawn unless they are the entry's
 	claim
 }
 
@@ -65,7 +67,9 @@ func (t *Translator) certify(s *Snapshot, gone, fresh []*entry, r *Result) {
 	if !cs.dated {
 		cs.until, cs.dated = time.Time{}, true
 		for _, e := range t.ranking.entries {
-			cs.until = earlier(cs.until, e.claims.until)
+			if e.claims != nil {
+				cs.until = earlier(cs.until, e.claims.until)
+			}
 		}
 	}
 	r.Certificates, r.Until = cs.bindings, cs.until
@@ -102,31 +106,27 @@ func earlier(a, b time.Time) time.Time {
 func (t *Translator) rejudge(e *entry, s *Snapshot, now time.Time) {
 	cs := &t.certificates
 	cs.withdraw(e)
-	cs.dated = cs.dated && len(e.sections) == 0
 	e.claims = cs.judge(e, s, now, t.options.DefaultCertificate != (types.NamespacedName{}))
-	for _, c := range e.claims.list {
-		claims := cs.hosts[c.host]
-		// After those of the Ingress itself, which are in order of its sections.
-		at, _ := slices.BinarySearchFunc(claims, e, func(h hostClaim, e *entry) int { return cmp.Or(compareEntries(h.entry, e), -1) })
-		cs.hosts[c.host] = slices.Insert(claims, at, hostClaim{e, c})
-		cs.touched[c.host] = struct{}{}
+	if e.claims != nil {
+		cs.dated = false
+		for _, c := range e.claims.list {
+			cs.hosts[c.host] = append(cs.hosts[c.host], hostClaim{e, e.claims, c})
+			cs.touched[c.host] = struct{}{}
+		}
 	}
 	t.note(e)
 }
 
 // withdraw takes the claims of e back.
 func (cs *certificates) withdraw(e *entry) {
-	cs.dated = cs.dated && e.claims.until.IsZero()
+	if e.claims == nil {
+		return
+	}
+	cs.dated = false
 	for _, c := range e.claims.list {
 		cs.touched[c.host] = struct{}{}
-		left := slices.DeleteFunc(cs.hosts[c.host], func(h hostClaim) bool { return h.entry == e })
-		if len(left) > 0 {
-			cs.hosts[c.host] = left
-		} else {
-			delete(cs.hosts, c.host)
-		}
 	}
-	e.claims = claims{}
+	e.claims = nil
 }
 
 // settle brings bindings and conflicts up to date.
@@ -134,12 +134,18 @@ func (cs *certificates) settle() {
 	fresh := make([]certs.Binding, 0, len(cs.touched))
 	for host := range cs.touched {
 		delete(cs.conflicts, host)
-		if claims := cs.hosts[host]; len(claims) > 0 {
-			binding, conflicts := settleHost(claims)
-			fresh = append(fresh, binding)
-			if len(conflicts) > 0 {
-				cs.conflicts[host] = conflicts
-			}
+		claims := slices.DeleteFunc(cs.hosts[host], func(h hostClaim) bool { return h.of != h.entry.claims })
+		if len(claims) == 0 {
+			delete(cs.hosts, host)
+			continue
+		}
+		// Stable, for those of one Ingress are in order of its sections.
+		slices.SortStableFunc(claims, func(a, b hostClaim) int { return compareEntries(a.entry, b.entry) })
+		cs.hosts[host] = claims
+		binding, conflicts := settleHost(claims)
+		fresh = append(fresh, binding)
+		if len(conflicts) > 0 {
+			cs.conflicts[host] = conflicts
 		}
 	}
 	byHost := func(a, b certs.Binding) int { return cmp.Compare(a.Host, b.Host) }

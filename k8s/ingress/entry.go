@@ -2,7 +2,6 @@ package ingress
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/fairlead-ingress/fairlead/proxy"
@@ -38,7 +37,7 @@ type entry struct {
 	sections   []section
 	problems   []Problem
 
-	claims claims // what sections came to with the last Snapshot
+	claims *claims // what sections came to with the last Snapshot; nil before, and without any
 }
 
 // reference is a backend that the Ingress names, at the first place where it does.
@@ -55,13 +54,16 @@ type reader struct {
 	policies *policy.Set
 	// fixed answers instead of every backend, when not zero.
 	fixed proxy.Answer
+	// The places of hosts and references in their lists.
+	hostIndex map[string]struct{}
+	refIndex  map[upstream.Key]int
 }
 
 // read fills in what the Ingress of e asks for.
 func read(o *Options, e *entry) {
 	ing := e.ingress
 	e.origin = router.Origin{Namespace: ing.Namespace, Name: ing.Name, Created: ing.CreationTimestamp.UTC()}
-	r := &reader{options: o, entry: e}
+	r := &reader{options: o, entry: e, hostIndex: make(map[string]struct{}), refIndex: make(map[upstream.Key]int)}
 	r.read(&ing.Spec)
 	e.complete = true
 }
@@ -86,6 +88,11 @@ func (r *reader) read(spec *netv1.IngressSpec) {
 	}
 	for i := range spec.TLS {
 		r.tls(i, &spec.TLS[i])
+	}
+	for _, rule := range r.rules {
+		if i, ok := r.refIndex[rule.Backend]; ok && rule.Answer == (proxy.Answer{}) {
+			r.references[i].served = true
+		}
 	}
 }
 
@@ -142,7 +149,8 @@ func (r *reader) rule(i int, rule *netv1.IngressRule) {
 		r.report(InvalidHost, field+".host", "%w", err)
 		return
 	}
-	if !slices.Contains(r.hosts, host) {
+	if _, known := r.hostIndex[host]; !known {
+		r.hostIndex[host] = struct{}{}
 		r.hosts = append(r.hosts, host)
 	}
 	before := len(r.rules)
@@ -209,19 +217,16 @@ func (r *reader) forward(rule *proxy.Rule, field string, b *netv1.IngressBackend
 		rule.Answer = r.fixed
 	}
 	if refer {
-		r.refer(rule.Backend, field+".service", rule.Answer == (proxy.Answer{}))
+		r.refer(rule.Backend, field+".service")
 	}
 	r.add(rule)
 }
 
-func (r *reader) refer(key upstream.Key, field string, served bool) {
-	for i := range r.references {
-		if r.references[i].key == key {
-			r.references[i].served = r.references[i].served || served
-			return
-		}
+func (r *reader) refer(key upstream.Key, field string) {
+	if _, known := r.refIndex[key]; !known {
+		r.refIndex[key] = len(r.references)
+		r.references = append(r.references, reference{key: key, field: field})
 	}
-	r.references = append(r.references, reference{key: key, field: field, served: served})
 }
 
 func (r *reader) add(rule *proxy.Rule) {
@@ -232,17 +237,19 @@ func (r *reader) add(rule *proxy.Rule) {
 // refuseRoot makes requests for exactly "/" fail on the Ingress's hosts, where the original
 // would redirect them. An Exact "/" takes nothing else from the other rules.
 func (r *reader) refuseRoot() {
-	for _, host := range r.hosts {
-		i := slices.IndexFunc(r.rules, func(rule *proxy.Rule) bool {
-			return rule.Host == host && rule.Path == "/" && rule.PathType == router.Exact
-		})
-		answer := routingUnsupported
-		if r.fixed != (proxy.Answer{}) {
-			answer = r.fixed
+	answer := routingUnsupported
+	if r.fixed != (proxy.Answer{}) {
+		answer = r.fixed
+	}
+	done := make(map[string]bool)
+	for _, rule := range r.rules {
+		if rule.PathType == router.Exact && rule.Path == "/" {
+			rule.Answer = answer
+			done[rule.Host] = true
 		}
-		if i >= 0 {
-			r.rules[i].Answer = answer
-		} else {
+	}
+	for _, host := range r.hosts {
+		if !done[host] {
 			r.add(&proxy.Rule{Host: host, Path: "/", PathType: router.Exact, Answer: answer})
 		}
 	}
@@ -254,6 +261,7 @@ func (r *reader) tls(i int, item *netv1.IngressTLS) {
 		secret: item.SecretName,
 		all:    len(item.Hosts) == 0,
 	}
+	listed := make(map[string]struct{}, len(item.Hosts))
 	for j, name := range item.Hosts {
 		host, err := canonicalHost(name)
 		if err == nil && host == "" {
@@ -263,7 +271,8 @@ func (r *reader) tls(i int, item *netv1.IngressTLS) {
 			r.report(InvalidHost, fmt.Sprintf("%s.hosts[%d]", s.field, j), "%w", err)
 			continue
 		}
-		if !slices.ContainsFunc(s.hosts, func(h sectionHost) bool { return h.name == host }) {
+		if _, twice := listed[host]; !twice {
+			listed[host] = struct{}{}
 			s.hosts = append(s.hosts, sectionHost{host, j})
 		}
 	}

@@ -1,8 +1,12 @@
 package ingress_test
 
 import (
+	"cmp"
+	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -13,10 +17,14 @@ import (
 	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	netv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // FuzzTranslate gives the translation objects that no API server would have accepted: it
-// never panics, says the same twice, and keeps what the other packages rely on.
+// never panics, says the same twice, and keeps what the other packages rely on. The objects
+// are those of the text, damaged in a way that damage chooses; 0 leaves them as they are.
 func FuzzTranslate(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
@@ -24,12 +32,18 @@ func FuzzTranslate(f *testing.F) {
 	}
 	for _, file := range files {
 		objects, _ := k8stest.ReadGolden(f, file).Section("objects.yaml")
-		f.Add(append([]byte("kind: IngressClass\nmetadata: {name: fairlead}\nspec: {controller: fairlead.dev/ingress-controller}\n---\n"), objects...))
+		objects = append([]byte("kind: IngressClass\nmetadata: {name: fairlead}\nspec: {controller: fairlead.dev/ingress-controller}\n---\n"), objects...)
+		for damage := range uint64(4) {
+			f.Add(objects, damage)
+		}
 	}
-	f.Fuzz(func(t *testing.T, objects []byte) {
+	f.Fuzz(func(t *testing.T, objects []byte, damage uint64) {
 		s, err := k8stest.Parse(objects)
 		if err != nil {
 			return
+		}
+		if damage != 0 {
+			spoil(rand.New(rand.NewPCG(damage, 0)), s)
 		}
 		o := ingress.Options{WatchWithoutClass: true, Now: func() time.Time { return goldenTime }}
 		tr := ingress.NewTranslator(o)
@@ -48,6 +62,101 @@ func FuzzTranslate(f *testing.F) {
 			}
 		}
 	})
+}
+
+// spoil changes one value in eight of the objects of s, the same for the same r.
+func spoil(r *rand.Rand, s *ingress.Snapshot) {
+	slices.SortFunc(s.Ingresses, func(a, b *netv1.Ingress) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	slices.SortFunc(s.Classes, func(a, b *netv1.IngressClass) int { return cmp.Compare(a.Name, b.Name) })
+	for _, ing := range s.Ingresses {
+		spoilValue(r, reflect.ValueOf(&ing.Spec).Elem())
+		spoilValue(r, reflect.ValueOf(&ing.Annotations).Elem())
+	}
+	for _, class := range s.Classes {
+		if r.IntN(4) == 0 {
+			spoilValue(r, reflect.ValueOf(&class.Spec).Elem())
+		}
+	}
+	for _, name := range names(s.Services) {
+		spoilValue(r, reflect.ValueOf(&s.Services[name].Spec).Elem())
+	}
+	for _, name := range names(s.Slices) {
+		slices.SortFunc(s.Slices[name], func(a, b *discoveryv1.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) })
+		for _, slice := range s.Slices[name] {
+			spoilValue(r, reflect.ValueOf(&slice.AddressType).Elem())
+			spoilValue(r, reflect.ValueOf(&slice.Ports).Elem())
+			spoilValue(r, reflect.ValueOf(&slice.Endpoints).Elem())
+		}
+	}
+	for _, name := range names(s.Secrets) {
+		spoilValue(r, reflect.ValueOf(&s.Secrets[name].Type).Elem())
+		spoilValue(r, reflect.ValueOf(&s.Secrets[name].Data).Elem())
+	}
+}
+
+func names[V any](m map[types.NamespacedName]V) []types.NamespacedName {
+	return slices.SortedFunc(maps.Keys(m), func(a, b types.NamespacedName) int { return cmp.Compare(a.String(), b.String()) })
+}
+
+var spoiledStrings = []string{
+	"", "*", "*.a.example", "A.EXAMPLE", "a.example", "a.example.", "127.0.0.1", "::1", "fe80::1%eth0", "10.0.0.1", "/", "//", "/a", "/%zz", "\x00", "\xff",
+	"80", "-1", "0", "http", "web", "pay", "tls", "None", "ExternalName", "localhost", "ext.example", "kubernetes.io/tls", "UDP", "fairlead", "Exact", "true",
+	strings.Repeat("a", 300), strings.Repeat("a.", 200),
+}
+
+func spoilValue(r *rand.Rand, v reflect.Value) {
+	if r.IntN(8) == 0 {
+		switch v.Kind() {
+		case reflect.String:
+			v.SetString(spoiledStrings[r.IntN(len(spoiledStrings))])
+			return
+		case reflect.Int32, reflect.Int64:
+			v.SetInt([]int64{0, -1, 1, 80, 65535, 65536, 1<<31 - 1}[r.IntN(7)])
+			return
+		case reflect.Pointer:
+			if v.IsNil() {
+				v.Set(reflect.New(v.Type().Elem()))
+			} else {
+				v.SetZero()
+			}
+			return
+		case reflect.Slice:
+			if v.Len() > 0 && r.IntN(2) == 0 {
+				v.Set(reflect.AppendSlice(v, v)) // twice the same
+			} else {
+				v.SetZero()
+			}
+			return
+		case reflect.Bool, reflect.Map:
+			v.SetZero()
+			return
+		}
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Field(i); f.CanSet() {
+				spoilValue(r, f)
+			}
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			spoilValue(r, v.Elem())
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			spoilValue(r, v.Index(i))
+		}
+	case reflect.Map:
+		for _, key := range slices.SortedFunc(slices.Values(v.MapKeys()), func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) }) {
+			value := reflect.New(v.Type().Elem()).Elem()
+			value.Set(v.MapIndex(key))
+			spoilValue(r, value)
+			v.SetMapIndex(key, value)
+		}
+	}
 }
 
 func checkRules(t *testing.T, r *ingress.Result) {

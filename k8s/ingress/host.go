@@ -16,7 +16,7 @@ var errNoHost = errors.New("the host is empty, want a DNS name")
 // canonicalHost returns the host of a rule in lower case. It accepts what the API server
 // does: "", a DNS name, or "*." and a DNS name; and upper case.
 func canonicalHost(host string) (string, error) {
-	lower := strings.ToLower(host)
+	lower := strings.Map(lowerASCII, host)
 	name, wildcard := strings.CutPrefix(lower, "*.")
 	switch {
 	case lower == "":
@@ -34,6 +34,15 @@ func canonicalHost(host string) (string, error) {
 		return "", fmt.Errorf(`host %q is no DNS name: want labels of a-z, 0-9 and "-", with dots between them`, host)
 	}
 	return lower, nil
+}
+
+// lowerASCII leaves alone what has a lower case outside of ASCII, as the Kelvin sign has: it
+// is no DNS name.
+func lowerASCII(r rune) rune {
+	if 'A' <= r && r <= 'Z' {
+		return r + 'a' - 'A'
+	}
+	return r
 }
 
 // isAddress reports whether host is an IP literal, bracketed or not, or four numbers with

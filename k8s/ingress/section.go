@@ -46,6 +46,9 @@ type claim struct {
 
 // hold reports whether the claims of e are still what judge would make of s.
 func (c *claims) hold(e *entry, s *Snapshot, now time.Time) bool {
+	if c == nil {
+		return len(e.sections) == 0
+	}
 	if now.Before(c.made) || !c.until.IsZero() && !now.Before(c.until) {
 		return false
 	}
@@ -71,9 +74,9 @@ func (e *entry) secret(s *Snapshot, i int) *corev1.Secret {
 
 // judge makes the claims of e. Sections that name their hosts come before those that leave
 // that to the certificate. Without a Secret is only a mistake without a default certificate.
-func (cs *certificates) judge(e *entry, s *Snapshot, now time.Time, haveDefault bool) claims {
+func (cs *certificates) judge(e *entry, s *Snapshot, now time.Time, haveDefault bool) *claims {
 	if len(e.sections) == 0 {
-		return claims{}
+		return nil
 	}
 	j := judgement{certificates: cs, entry: e, now: now, haveDefault: haveDefault}
 	j.made, j.secrets = now, make([]*corev1.Secret, len(e.sections))
@@ -88,7 +91,8 @@ func (cs *certificates) judge(e *entry, s *Snapshot, now time.Time, haveDefault 
 			j.section(i)
 		}
 	}
-	return j.claims
+	made := j.claims
+	return &made
 }
 
 // judgement makes claims.

@@ -108,7 +108,9 @@ func (t *Translator) problems(problems []Problem) []Problem {
 		}
 		if e.alive {
 			problems = append(problems, e.problems...)
-			problems = append(problems, e.claims.problems...)
+			if e.claims != nil {
+				problems = append(problems, e.claims.problems...)
+			}
 		}
 	}
 	for b := range t.backends.failing {
@@ -122,7 +124,7 @@ func (t *Translator) problems(problems []Problem) []Problem {
 
 // note keeps t.troubled after the Problems of e changed.
 func (t *Translator) note(e *entry) {
-	if e.classProblem.Err != nil || e.alive && len(e.problems)+len(e.claims.problems) > 0 {
+	if e.classProblem.Err != nil || e.alive && (len(e.problems) > 0 || e.claims != nil && len(e.claims.problems) > 0) {
 		t.troubled[e] = struct{}{}
 	} else {
 		delete(t.troubled, e)

@@ -111,6 +111,11 @@ func someOf[T any](r *rand.Rand, list []T, p float64) []T {
 func TestResultDependsOnSnapshotAlone(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	snapshots := goldenSnapshots(t)
+	fleet, err := k8stest.Fleet(60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshots = append(snapshots, fleet, fleet, fleet, fleet, fleet)
 	now := goldenTime
 	o := ingress.Options{
 		DefaultBackend:     upstream.Key{Namespace: "shop", Service: "web"},

@@ -163,9 +163,10 @@ func (k key) isOff(value string) bool {
 	return false
 }
 
-// onlyComments reports whether every line of an nginx snippet is blank or a comment.
+// onlyComments reports whether every line of an nginx snippet is blank or a comment. A
+// carriage return ends a line here, for what nginx would make of it is not worth a guess.
 func onlyComments(snippet string) bool {
-	for line := range strings.Lines(snippet) {
+	for line := range strings.FieldsFuncSeq(snippet, func(r rune) bool { return r == '\n' || r == '\r' }) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
 			return false
 		}
