@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -64,7 +66,7 @@ func (b *Backend) Listen() error {
 			handler.ServeHTTP(w, r)
 		}),
 		Protocols: new(http.Protocols),
-		ErrorLog:  quiet,
+		ErrorLog:  log.New(io.Discard, "", 0), // what clients do wrong, they are meant to
 	}
 	b.server.Protocols.SetHTTP1(true)
 	b.server.Protocols.SetHTTP2(true)

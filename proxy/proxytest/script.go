@@ -49,7 +49,7 @@ func Script(replies ...Reply) func(*net.TCPConn) {
 					}
 				}
 			}
-			time.Sleep(reply.Delay)
+			<-time.After(reply.Delay)
 			if _, err := c.Write([]byte(reply.Bytes)); err != nil {
 				return
 			}

@@ -1,13 +1,5 @@
 package proxytest
 
-import (
-	"io"
-	"log"
-)
-
-// quiet drops what net/http's server has to say about clients.
-var quiet = log.New(io.Discard, "", 0)
-
 // TB is what Start needs of a testing.TB. The package testing is not imported, for the demo's sake.
 type TB interface {
 	Helper()
