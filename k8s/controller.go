@@ -253,7 +253,6 @@ func (c *Controller) install(p plan, swap bool) {
 	}
 	c.plan, c.config = p, true
 	problems := mergeProblems(p.result.Problems, ingress.ConflictProblems(p.conflicts), c.quarantineProblems())
-	c.report(problems)
 	c.problems.Store(&problems)
 }
 
@@ -328,30 +327,6 @@ func (c *Controller) update(u Update) {
 	}
 	u.Problems = c.Problems()
 	c.OnUpdate(u)
-}
-
-// maxReported is how many new Problems of one update are logged one by one.
-const maxReported = 20
-
-// report logs the Problems that were not there before.
-func (c *Controller) report(problems []ingress.Problem) {
-	var before []ingress.Problem
-	if p := c.problems.Load(); p != nil {
-		before = *p
-	}
-	added := 0
-	for _, p := range problems {
-		if _, known := slices.BinarySearchFunc(before, p, ingress.Problem.Compare); known {
-			continue
-		}
-		if added++; added <= maxReported {
-			c.Log.Warn("problem", zap.Stringer("object", p.Object), zap.Stringer("severity", p.Severity),
-				zap.String("reason", string(p.Reason)), zap.String("field", p.Field), zap.NamedError("problem", p.Err))
-		}
-	}
-	if added > maxReported {
-		c.Log.Warn("more problems, see /debug/problems", zap.Int("more", added-maxReported))
-	}
 }
 
 // changes is what was notified and not yet dealt with. Its methods may be called from any

@@ -1,0 +1,52 @@
+package cluster
+
+import (
+	"fmt"
+	"net"
+	"testing"
+	"time"
+)
+
+func TestMain(m *testing.M) { Main(m) }
+
+// soon is how long tests wait for what should take a moment.
+const soon = 30 * time.Second
+
+const ourClass = `
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: fairlead}
+spec: {controller: fairlead.dev/ingress-controller}
+---
+`
+
+// site is an Ingress for host "NAME.example" with a Service.
+func site(namespace, name string) string {
+	return fmt.Sprintf(`
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: %[2]s, namespace: %[1]s}
+spec:
+  ingressClassName: fairlead
+  rules: [{host: %[2]s.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: %[2]s, port: {number: 80}}}}]}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: %[2]s, namespace: %[1]s}
+spec: {ports: [{port: 80}]}
+---
+`, namespace, name)
+}
+
+// slice is an EndpointSlice of a Service with one endpoint.
+func slice(namespace, service string, at *net.TCPAddr) string {
+	return fmt.Sprintf(`
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: %[2]s-1, namespace: %[1]s, labels: {kubernetes.io/service-name: %[2]s}}
+addressType: IPv4
+ports: [{name: "", port: %[3]d}]
+endpoints: [{addresses: ["%[4]s"], conditions: {ready: true}}]
+---
+`, namespace, service, at.Port, at.IP)
+}

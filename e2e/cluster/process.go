@@ -1,0 +1,109 @@
+package cluster
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Process is a program that runs beside the test.
+type Process struct {
+	name string
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it ended
+
+	mu  sync.Mutex
+	log bytes.Buffer
+	err error // why it ended
+}
+
+// startProcess starts a program. Its output is shown when the test fails. It is killed when
+// the test ends, if not before.
+func startProcess(t testing.TB, name, path string, env []string, args ...string) *Process {
+	t.Helper()
+	p := &Process{name: name, cmd: exec.Command(path, args...), done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Stdout, p.cmd.Stderr = p, p
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", name, err)
+	}
+	go func() {
+		err := p.cmd.Wait()
+		p.mu.Lock()
+		p.err = err
+		p.mu.Unlock()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("output of %s:\n%s", name, tail(p.Log(), 6000))
+		}
+	})
+	return p
+}
+
+// Write implements io.Writer: the program's output.
+func (p *Process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.Write(b)
+}
+
+var _ io.Writer = (*Process)(nil)
+
+// Log is the output up to now.
+func (p *Process) Log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// Pid is the process's id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Kill ends the program at once and waits for its end.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// Terminate asks the program to end and waits until it did. It returns what Wait said.
+func (p *Process) Terminate(t testing.TB, within time.Duration) error {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("terminate %s: %w", p.name, err)
+	}
+	select {
+	case <-p.done:
+	case <-time.After(within):
+		t.Fatalf("%s still runs %v after SIGTERM", p.name, within)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+// Ended reports whether the program ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func tail(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return "..." + s[len(s)-n:]
+}
