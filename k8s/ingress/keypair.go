@@ -106,7 +106,7 @@ func certificateNames(c *tls.Certificate) []string {
 // label, and a wildcard host needs the same wildcard.
 func (k *keyPair) covers(host string) bool {
 	parent := ""
-	if i := strings.IndexByte(host, '.'); i > 0 && host[0] != '*' {
+	if i := strings.IndexByte(host, '.'); i > 0 {
 		parent = host[i:]
 	}
 	for _, name := range k.names {

@@ -102,21 +102,21 @@ func (r ranking) replace(fresh []*entry) ranking {
 	return next
 }
 
-// take adds the entries of r from start to end.
-func (next *ranking) take(r ranking, start, end int) {
+// take adds the entries of from between start and end.
+func (r *ranking) take(from ranking, start, end int) {
 	if start >= end {
 		return
 	}
 	first := 0
 	if start > 0 {
-		first = r.ends[start-1]
+		first = from.ends[start-1]
 	}
-	shift := len(next.rules) - first
-	next.entries = append(next.entries, r.entries[start:end]...)
-	next.owned = append(next.owned, r.owned[start:end]...)
-	next.rules = append(next.rules, r.rules[first:r.ends[end-1]]...)
-	for _, e := range r.ends[start:end] {
-		next.ends = append(next.ends, e+shift)
+	shift := len(r.rules) - first
+	r.entries = append(r.entries, from.entries[start:end]...)
+	r.owned = append(r.owned, from.owned[start:end]...)
+	r.rules = append(r.rules, from.rules[first:from.ends[end-1]]...)
+	for _, end := range from.ends[start:end] {
+		r.ends = append(r.ends, end+shift)
 	}
 }
 
