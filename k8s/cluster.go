@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	netv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -31,7 +32,7 @@ type ClusterOptions struct {
 	// DefaultCertificate is a Secret that is read as if an Ingress named it.
 	DefaultCertificate types.NamespacedName
 	// AssumedClass takes the place of all IngressClasses while they may not be read, as
-	// with a Role of one namespace; nil for none.
+	// with a Role of one namespace; nil when they must be read.
 	AssumedClass *netv1.IngressClass
 	// FieldManager is who writes the Ingresses' status, as in Status.
 	FieldManager string
@@ -96,6 +97,7 @@ func NewCluster(o ClusterOptions) *Cluster {
 		strip: c.statuses.strip, same: sameIngress, see: c.statuses.see,
 		changed: func(old, now *netv1.Ingress) {
 			c.stale.ingresses, c.events.full = true, true
+			c.stale.classes = c.stale.classes || c.classes.mayDoWithout() // see readClasses
 			c.named.mention(secretNames(old), secretNames(now))
 		},
 	}
@@ -104,10 +106,14 @@ func NewCluster(o ClusterOptions) *Cluster {
 		strip: stripClass, same: sameClass,
 		changed: func(_, _ *netv1.IngressClass) { c.stale.classes, c.events.full = true, true },
 	}
+	if o.AssumedClass != nil {
+		c.classes.otherwise = "the class " + o.AssumedClass.Name + " is taken to be ours and all others not"
+	}
 	c.tls = &mirror[*corev1.Secret]{
 		cluster: c, kind: "Secret", resource: resourceOf(core.Secrets(o.Namespace).List, core.Secrets(o.Namespace).Watch),
-		selector: selector{fields: fields.OneTermEqualSelector("type", string(corev1.SecretTypeTLS)).String()},
-		strip:    stripSecret, same: sameSecret,
+		selector:  selector{fields: fields.OneTermEqualSelector("type", string(corev1.SecretTypeTLS)).String()},
+		otherwise: "those that Ingresses name are read one by one",
+		strip:     stripSecret, same: sameSecret,
 		changed: func(old, now *corev1.Secret) {
 			c.stale.secrets, c.events.full = true, true
 			c.named.settle(keyOf(cmp.Or(now, old)))
@@ -228,12 +234,24 @@ func (c *Cluster) Service(name types.NamespacedName) *ingress.Snapshot {
 	return s
 }
 
-// readClasses is called with the lock held.
+// readClasses is called with the lock held. Where IngressClasses may not be read, the assumed
+// one is ours, and the others that Ingresses name are taken to exist and to be somebody's:
+// otherwise each would look like a mistake.
 func (c *Cluster) readClasses() []*netv1.IngressClass {
-	if !c.classes.loaded && c.classes.forbidden && c.o.AssumedClass != nil {
-		return []*netv1.IngressClass{c.o.AssumedClass}
+	if c.classes.loaded || !c.classes.mayDoWithout() {
+		return slices.Collect(maps.Values(c.classes.objects))
 	}
-	return slices.Collect(maps.Values(c.classes.objects))
+	assumed := []*netv1.IngressClass{c.o.AssumedClass}
+	named := map[string]struct{}{c.o.AssumedClass.Name: {}}
+	for _, ing := range c.ingresses.objects {
+		if name := ing.Spec.IngressClassName; name != nil && *name != "" {
+			if _, known := named[*name]; !known {
+				named[*name] = struct{}{}
+				assumed = append(assumed, &netv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: *name}})
+			}
+		}
+	}
+	return assumed
 }
 
 // settle draws the consequences of a kind having been loaded or refused. It is called with the
@@ -289,7 +307,7 @@ func (c *Cluster) locked(change func()) {
 // provided for. It is called with the lock held.
 func (c *Cluster) isLoaded() bool {
 	for _, m := range c.mirrors() {
-		if !m.isLoaded() && !(m.isForbidden() && (m == c.tls || m == c.classes)) {
+		if !m.isLoaded() && !m.mayDoWithout() {
 			return false
 		}
 	}
@@ -300,7 +318,7 @@ func (c *Cluster) isLoaded() bool {
 type anyMirror interface {
 	run(ctx context.Context)
 	isLoaded() bool
-	isForbidden() bool
+	mayDoWithout() bool
 }
 
 func (c *Cluster) mirrors() []anyMirror {

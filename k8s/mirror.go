@@ -38,6 +38,9 @@ type mirror[T object] struct {
 	same func(old, now T) bool
 	// changed is called with the cluster's lock held; old or now is nil.
 	changed func(old, now T)
+	// otherwise says what is done when the objects may not be read; empty when nothing is, so
+	// that they must be.
+	otherwise string
 	// see, if set, is called with the lock held for every version of an object, those that
 	// are dropped as the same too; gone says that it was deleted.
 	see func(obj T, gone bool)
@@ -72,6 +75,9 @@ func resourceOf[L runtime.Object](list func(context.Context, metav1.ListOptions)
 // retry is short, for a change must not wait half a minute when the API server is back.
 var retry = wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Steps: 4, Cap: 5 * time.Second, Jitter: 0.5}
 
+// askAgain is how often a refusal is put to the test that there is a way around.
+const askAgain = time.Minute
+
 func (m *mirror[T]) run(ctx context.Context) {
 	backoff := retry
 	var zero T
@@ -91,6 +97,9 @@ func (m *mirror[T]) list(ctx context.Context, o metav1.ListOptions) (runtime.Obj
 
 func (m *mirror[T]) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	o.FieldSelector, o.LabelSelector = m.selector.fields, m.selector.labels
+	if o.SendInitialEvents != nil && m.isDoneWithout() {
+		sleep(ctx, askAgain)
+	}
 	w, err := m.resource.watch(ctx, o)
 	if err == nil || o.SendInitialEvents == nil {
 		m.outcome(ctx, &m.watchFailing, err)
@@ -105,30 +114,44 @@ func (m *mirror[T]) watch(ctx context.Context, o metav1.ListOptions) (watch.Inte
 	return w, err
 }
 
-// outcome notes whether the API server let us read, and logs when that changes.
+// outcome notes whether the API server let us read, and logs when that changes. failing is the
+// field for the kind of request.
 func (m *mirror[T]) outcome(ctx context.Context, failing *bool, err error) {
 	if ctx.Err() != nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return
 	}
 	m.cluster.locked(func() {
 		log := m.cluster.log.With(zap.String("kind", m.kind))
+		forbidden := apierrors.IsForbidden(err)
 		if (err != nil) != *failing {
 			*failing = err != nil
-			if err == nil {
+			switch {
+			case err == nil:
 				log.Info("reading objects again")
-			} else {
+			case forbidden && m.otherwise != "":
+				log.Info("these objects may not be read: "+m.otherwise, zap.Error(err))
+			default:
 				log.Warn("objects cannot be read; those read before are kept", zap.Error(err))
 			}
 		}
-		if forbidden := apierrors.IsForbidden(err); forbidden != m.forbidden && failing == &m.listFailing {
+		if failing == &m.listFailing && forbidden != m.forbidden {
 			m.forbidden = forbidden
 			m.cluster.settle()
 		}
 	})
 }
 
-func (m *mirror[T]) isLoaded() bool    { return m.loaded }
-func (m *mirror[T]) isForbidden() bool { return m.forbidden }
+// mayDoWithout reports whether the objects may not be read and what is done otherwise. It is
+// called with the lock held.
+func (m *mirror[T]) mayDoWithout() bool { return m.forbidden && m.otherwise != "" }
+
+func (m *mirror[T]) isDoneWithout() bool {
+	m.cluster.mu.Lock()
+	defer m.cluster.mu.Unlock()
+	return m.mayDoWithout()
+}
+
+func (m *mirror[T]) isLoaded() bool { return m.loaded }
 
 // Add implements cache.ReflectorStore.
 func (m *mirror[T]) Add(obj any) error { return m.Update(obj) }
