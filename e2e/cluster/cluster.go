@@ -57,6 +57,9 @@ func Start(t testing.TB, o Options) *Cluster {
 	if c.Kubeconfig, err = c.pki.kubeconfig("admin", pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}}); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(c.pki.path("audit.yaml"), []byte(auditPolicy), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	client, peer := fmt.Sprintf("http://127.0.0.1:%d", c.etcdPorts[0]), fmt.Sprintf("http://127.0.0.1:%d", c.etcdPorts[1])
 	startProcess(t, "etcd", binary(controlPlane), nil, "etcd",
 		"--data-dir="+filepath.Join(c.dir, "etcd"), "--listen-client-urls="+client, "--advertise-client-urls="+client,
@@ -79,6 +82,7 @@ func (c *Cluster) StartAPIServer(t testing.TB) {
 		"--client-ca-file="+c.pki.path("ca.crt"), "--service-cluster-ip-range=10.96.0.0/16",
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file="+c.pki.path("sa.pub"), "--service-account-signing-key-file="+c.pki.path("sa.key"),
+		"--audit-policy-file="+c.pki.path("audit.yaml"), "--audit-log-path="+c.auditLog(), "--audit-log-mode=blocking",
 		"--authorization-mode=Node,RBAC", "--profiling=false")
 	Eventually(t, 2*time.Minute, "the API server is ready", func() bool {
 		if c.apiserver.Ended() {
