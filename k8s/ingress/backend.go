@@ -6,10 +6,11 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
 // The codes of a Resolution without addresses.

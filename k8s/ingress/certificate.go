@@ -6,8 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fairlead-ingress/fairlead/tls/certs"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead-ingress/fairlead/tls/certs"
 )
 
 // certificates settles which certificate each host has.

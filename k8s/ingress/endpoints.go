@@ -7,8 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
 // maxNamed is how many addresses a Problem names.

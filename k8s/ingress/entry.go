@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"strconv"
 
+	netv1 "k8s.io/api/networking/v1"
+
 	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
-	netv1 "k8s.io/api/networking/v1"
 )
 
 // The answers of rules that cannot be honoured.

@@ -4,9 +4,10 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
 // resolveExternalName leads to the DNS name of the Service. Its resolution is left to

@@ -16,13 +16,14 @@ import (
 	"testing"
 	"time"
 
+	"sigs.k8s.io/yaml"
+
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	"github.com/fairlead-ingress/fairlead/k8s/k8stest"
 	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
 	"github.com/fairlead-ingress/fairlead/tls/certs"
-	"sigs.k8s.io/yaml"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

@@ -6,9 +6,10 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/fairlead-ingress/fairlead/router"
 	netv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/fairlead-ingress/fairlead/router"
 )
 
 var errNoHost = errors.New("the host is empty, want a DNS name")

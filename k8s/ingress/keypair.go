@@ -6,9 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fairlead-ingress/fairlead/tls/certs"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead-ingress/fairlead/tls/certs"
 )
 
 // expiringWithin is how long before its end a certificate is reported.

@@ -3,8 +3,9 @@ package ingress
 import (
 	"time"
 
-	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
 // The values of IngressClass spec.controller that are ours unless Options say otherwise.

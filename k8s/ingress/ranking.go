@@ -4,8 +4,9 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/fairlead-ingress/fairlead/proxy"
 	netv1 "k8s.io/api/networking/v1"
+
+	"github.com/fairlead-ingress/fairlead/proxy"
 )
 
 // claim brings t.known up to date. It returns the entries that are no longer ours to serve,

@@ -7,10 +7,11 @@ import (
 	"crypto/tls"
 	"time"
 
+	netv1 "k8s.io/api/networking/v1"
+
 	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/tls/certs"
-	netv1 "k8s.io/api/networking/v1"
 )
 
 // Result is what a Snapshot means. It does not change once it was returned, and parts of it

@@ -10,14 +10,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fairlead-ingress/fairlead/k8s/ingress"
-	"github.com/fairlead-ingress/fairlead/k8s/k8stest"
-	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	netv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+	"github.com/fairlead-ingress/fairlead/k8s/k8stest"
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
 // text is a Result as the goldens show it: two Results with one text mean the same.

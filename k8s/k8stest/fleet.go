@@ -5,13 +5,14 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	netv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 )
 
 // Fleet returns a Snapshot with n Ingresses of the class "fairlead", in namespaces of one

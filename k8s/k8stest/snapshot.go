@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	netv1 "k8s.io/api/networking/v1"
@@ -17,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 )
 
 // Parse makes a Snapshot of YAML documents with Ingresses, IngressClasses, Services,

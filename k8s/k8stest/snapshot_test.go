@@ -8,8 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fairlead-ingress/fairlead/k8s/k8stest"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead-ingress/fairlead/k8s/k8stest"
 )
 
 func TestParse(t *testing.T) {
