@@ -92,6 +92,12 @@ func (c watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close is called by the client: before the end only because the other side asked for it.
+func (c watched) Close() error {
+	c.tr.fault("%s: a connection was given up", c.name)
+	return c.Conn.Close()
+}
+
 // client has at most n connections, each watched. One that had to be opened beyond these
 // shows that another was given up, for instance after "Connection: close".
 func (tr *traffic) client(name, scheme string, n int64) *http.Client {
