@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	netv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 )
 
 // classAnnotation chose the class before spec.ingressClassName did.
@@ -31,9 +32,6 @@ func (b *builder) add(file string, line int, d *document) {
 		b.problems = append(b.problems, Problem{file, line + p.line - 1, p.problem})
 	}
 	for _, o := range d.objects {
-		if o.content == nil {
-			continue
-		}
 		at := place{file, line, d, o}
 		if first, ok := b.places[o.id]; ok {
 			b.report(at, ingress.Error, DuplicateObject, "", fmt.Errorf("not used: %s:%d has an object of the same kind, namespace and name", first.file, first.objectLine()))

@@ -32,7 +32,6 @@ func checkName(obj metav1.Object, k kind) field.ErrorList {
 }
 
 func checkIngressClass(c *netv1.IngressClass) field.ErrorList {
-	c.Namespace = ""
 	var errs field.ErrorList
 	path := field.NewPath("spec", "controller")
 	switch {

@@ -12,35 +12,44 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	"go.yaml.in/yaml/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kjson "sigs.k8s.io/json"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 )
 
 // objectReader reads the objects of one document.
 type objectReader struct {
 	document *document
 	encoder  encoder
+	finder   finder
 	known    map[contentKey]*content // decoded before
 }
 
 // read adds the object at n, or those in it when it is a List. path is where n is, and item
 // the kind that the List around it says its items are.
 func (r *objectReader) read(n *yaml.Node, path []int, item string) {
-	line := n.Line
+	line, written := n.Line, n
 	if n = resolve(n); n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
+		got := "a list"
+		if n.Kind == yaml.ScalarNode {
+			got = "a single value" // which may be a secret
+		}
 		r.document.add(line, ingress.Problem{
 			Severity: ingress.Error, Reason: InvalidObject,
-			Err: fmt.Errorf("wanted an object with apiVersion and kind, got %s", nodeKind(n)),
+			Err: errors.New("wanted an object with apiVersion and kind, got " + got),
 		})
 		return
 	}
-	apiVersion, name := text(n, "apiVersion"), text(n, "kind")
-	if items, ok := listOf(apiVersion, name); ok {
+	if r.encoder.exhausted() {
+		return // and reported
+	}
+	apiVersion, name := r.finder.text(n, "apiVersion"), r.finder.text(n, "kind")
+	if items, ok := listOf(apiVersion, name); ok && n == written {
 		r.list(n, path, items)
 		return
 	}
@@ -49,7 +58,7 @@ func (r *objectReader) read(n *yaml.Node, path []int, item string) {
 		apiVersion, name = k.apiVersion(), item
 	}
 	o := &object{
-		id:   ingress.Object{Kind: name, Namespace: text(n, "metadata", "namespace"), Name: text(n, "metadata", "name")},
+		id:   ingress.Object{Kind: name, Namespace: r.finder.text(n, "metadata", "namespace"), Name: r.finder.text(n, "metadata", "name")},
 		line: line,
 		path: path,
 	}
@@ -64,14 +73,27 @@ func (r *objectReader) read(n *yaml.Node, path []int, item string) {
 		r.otherKind(o, k, apiVersion)
 		return
 	}
-	r.document.objects = append(r.document.objects, o)
-	o.content = r.content(o, k, n)
+	if o.content = r.content(o.id, k, written); o.content != nil {
+		o.id = o.content.id
+		r.document.objects = append(r.document.objects, o)
+	}
 }
 
+// list reads the items of a List. Those that an alias or a merge brings are not: aliases of
+// lists of aliases would be endless.
 func (r *objectReader) list(n *yaml.Node, path []int, item string) {
-	items := resolve(child(n, "items"))
-	if items == nil || items.Kind != yaml.SequenceNode || len(path) > maxLinks {
-		return // empty
+	items := own(n, "items")
+	if items == nil {
+		return
+	}
+	if items.Kind != yaml.SequenceNode {
+		if items.Tag != "!!null" {
+			r.document.add(items.Line, ingress.Problem{
+				Severity: ingress.Error, Reason: InvalidObject, Field: "items",
+				Err: fmt.Errorf("items: wanted a list, got %s", nodeKind(items)),
+			})
+		}
+		return
 	}
 	for i, it := range items.Content {
 		r.read(it, append(slices.Clone(path), i), item)
@@ -111,19 +133,20 @@ func apiGroup(apiVersion string) string {
 	return group
 }
 
-// content decodes o, or reports why the API server would refuse it and returns nil.
-func (r *objectReader) content(o *object, k kind, n *yaml.Node) *content {
+// content decodes n, or reports why the API server would refuse it and returns nil.
+func (r *objectReader) content(id ingress.Object, k kind, n *yaml.Node) *content {
 	severity := ingress.Warning
 	if k.used {
 		severity = ingress.Error
 	}
 	refuse := func(line int, reason ingress.Reason, field string, err error) {
-		r.document.add(line, ingress.Problem{Object: o.id, Severity: severity, Reason: reason, Field: field, Err: err})
+		r.document.add(line, ingress.Problem{Object: id, Severity: severity, Reason: reason, Field: field, Err: err})
 	}
 	if err := r.encoder.encode(n); err != nil {
 		refuse(lineOfError(err), InvalidYAML, "", err)
 		return nil
 	}
+	n = resolve(n)
 	key := contentKey{k.name, sha256.Sum256(r.encoder.json)}
 	if c := r.known[key]; c != nil {
 		return c
@@ -145,7 +168,13 @@ func (r *objectReader) content(o *object, k kind, n *yaml.Node) *content {
 	if len(unknown) > 0 {
 		return nil
 	}
-	obj.SetNamespace(o.id.Namespace)
+	switch {
+	case k.clustered:
+		obj.SetNamespace("")
+	case obj.GetNamespace() == "":
+		obj.SetNamespace(metav1.NamespaceDefault)
+	}
+	id.Namespace, id.Name = obj.GetNamespace(), obj.GetName()
 	errs := append(checkName(obj, k), k.check(obj)...)
 	for _, err := range errs {
 		refuse(lineOf(n, err.Field), InvalidObject, err.Field, named(err.Field, err.ErrorBody()))
@@ -154,10 +183,10 @@ func (r *objectReader) content(o *object, k kind, n *yaml.Node) *content {
 		return nil
 	}
 	if !k.used {
-		return &content{key: key}
+		return &content{key: key, id: id}
 	}
 	obj.SetManagedFields(nil)
-	return &content{key, obj}
+	return &content{key, id, obj}
 }
 
 // explain returns the place and the meaning of an error of decoding. The decoder of the API
@@ -179,7 +208,13 @@ func (r *objectReader) explain(k kind, n *yaml.Node, err error) (line int, path 
 		// The offset is one within a value that decodes itself, as an IntOrString does.
 		return lineOf(n, wrong.Field), wrong.Field, named(wrong.Field, "cannot be of type "+wrong.Value)
 	}
-	text := fmt.Sprintf("wanted %s, got %s", goKind(wrong.Type), nodeKind(node))
+	got := nodeKind(node)
+	if k.name == "Secret" && node.Kind == yaml.ScalarNode {
+		// Problems are logged and shown: no values of Secrets.
+		kind, _, _ := strings.Cut(wrong.Value, " ")
+		got = "a " + kind
+	}
+	text := fmt.Sprintf("wanted %s, got %s", goKind(wrong.Type), got)
 	if wrong.Type.Kind() == reflect.String && node.Kind == yaml.ScalarNode {
 		text += "; put it in quotes"
 	}
@@ -191,7 +226,7 @@ var indexes = regexp.MustCompile(`\[[^]]*\]`)
 
 // badBase64 returns the first value of a Secret's data that is not base64.
 func badBase64(n *yaml.Node) (line int, path string, ok bool) {
-	data := resolve(child(n, "data"))
+	data := resolve(own(n, "data"))
 	if data == nil || data.Kind != yaml.MappingNode {
 		return 0, "", false
 	}
@@ -243,6 +278,8 @@ func nodeKind(n *yaml.Node) string {
 		return "a list"
 	case yaml.MappingNode:
 		return "a mapping"
+	case yaml.AliasNode:
+		return "an alias"
 	}
 	if n.Tag == "!!str" && !isBool11(n) {
 		return fmt.Sprintf("%.60q", n.Value)

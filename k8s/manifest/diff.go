@@ -3,8 +3,9 @@ package manifest
 import (
 	"maps"
 
-	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 )
 
 // diff returns the Services whose EndpointSlices differ between two Snapshots, and whether

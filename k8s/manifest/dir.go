@@ -9,9 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	"github.com/fsnotify/fsnotify"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 )
 
 // Options say what to read. Only Dir is needed.

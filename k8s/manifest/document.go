@@ -3,24 +3,25 @@ package manifest
 import (
 	"crypto/sha256"
 
-	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	"go.yaml.in/yaml/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 )
 
 // document is what one chunk of text holds. It does not change once it was read, and may
 // stand in several files. Lines count from 1 in it.
 type document struct {
 	text     string
-	objects  []*object
+	objects  []*object // those that are accepted
 	problems []docProblem
 	broken   bool // the text ends in an error of syntax
 }
 
 // object is one API object of a document, also one of the items of a List.
 type object struct {
-	id      ingress.Object // without a UID
-	content *content       // nil when the object is left out because of a Problem
+	id      ingress.Object // that of content
+	content *content
 	line    int
 	path    []int // the number of the top value, then of the item for each List around
 }
@@ -28,7 +29,8 @@ type object struct {
 // content is a decoded object, shared by all places that have the same JSON.
 type content struct {
 	key    contentKey
-	object metav1.Object // nil when the kind is of no use
+	id     ingress.Object // without a UID
+	object metav1.Object  // nil when the kind is of no use
 }
 
 type contentKey struct {
@@ -53,7 +55,7 @@ func (o *object) in(roots []*yaml.Node) *yaml.Node {
 	}
 	n := resolve(roots[o.path[0]])
 	for _, i := range o.path[1:] {
-		items := resolve(child(n, "items"))
+		items := own(n, "items")
 		if items == nil || i >= len(items.Content) {
 			return nil
 		}

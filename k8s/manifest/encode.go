@@ -12,11 +12,11 @@ import (
 )
 
 // maxExpansion bounds what aliases add to a document, in values and bytes of scalars together.
-const maxExpansion = 4 << 20
+const maxExpansion = 1 << 20
 
 // encoder writes the value of a node as JSON, as kubectl understands YAML: version 1.1, in
 // which yes and on are booleans, with merge keys. It can tell afterwards which value stands at
-// an offset of the JSON. One encoder is used again and again.
+// an offset of the JSON. One encoder is used for all objects of a document.
 type encoder struct {
 	json  []byte
 	marks []mark
@@ -37,7 +37,7 @@ type mark struct {
 
 // encode fills e.json and e.marks from n. Its errors are of type *lineError.
 func (e *encoder) encode(n *yaml.Node) error {
-	*e = encoder{json: e.json[:0], marks: e.marks[:0]}
+	*e = encoder{json: e.json[:0], marks: e.marks[:0], expansion: e.expansion}
 	return e.value(n, mark{parent: -1, index: -1})
 }
 
@@ -82,12 +82,15 @@ func (e *encoder) value(n *yaml.Node, m mark) error {
 	return nil
 }
 
+// exhausted reports that aliases have made the document too large.
+func (e *encoder) exhausted() bool { return e.expansion > maxExpansion }
+
 // charge counts n against maxExpansion when it is there through an alias.
 func (e *encoder) charge(n *yaml.Node) error {
 	if e.aliases == 0 {
 		return nil
 	}
-	if e.expansion += 1 + len(n.Value); e.expansion > maxExpansion {
+	if e.expansion += 1 + len(n.Value); e.exhausted() {
 		return &lineError{n.Line, errors.New("aliases make the document too large")}
 	}
 	return nil
@@ -206,10 +209,14 @@ func keyName(key *yaml.Node) (string, error) {
 	if err != nil {
 		return "", &lineError{line, err}
 	}
-	if v[0] != '"' {
-		return string(v), nil
+	switch {
+	case v[0] == '"':
+		return key.Value, nil
+	case key.ShortTag() == "!!float":
+		f, _ := strconv.ParseFloat(string(v), 64)       // it was written as one
+		return strconv.FormatFloat(f, 'g', -1, 32), nil // as sigs.k8s.io/yaml does
 	}
-	return key.Value, nil
+	return string(v), nil
 }
 
 // scalar returns the JSON of a scalar.
@@ -220,7 +227,8 @@ func scalar(n *yaml.Node) ([]byte, error) {
 	case "!!bool", "!!int", "!!float":
 		var v any
 		if err := n.Decode(&v); err != nil {
-			return nil, errors.New(yamlLine.ReplaceAllString(err.Error(), ""))
+			// Not err itself, which has the value: it may be that of a Secret.
+			return nil, fmt.Errorf("a value does not fit its tag %s", n.ShortTag())
 		}
 		return number(v)
 	case "!!binary":

@@ -39,8 +39,8 @@ func (f *follower) run(ctx context.Context) {
 	defer f.timer.Stop()
 	var events <-chan fsnotify.Event
 	var failures <-chan error
-	if f.watcher != nil {
-		defer f.watcher.Close()
+	if w := f.watcher; w != nil {
+		defer w.Close()
 		events, failures = f.watcher.Events, f.watcher.Errors
 	}
 	f.read()
@@ -48,12 +48,21 @@ func (f *follower) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case e := <-events:
+		case e, ok := <-events:
+			if !ok {
+				events, failures, f.watcher, f.failure = nil, nil, nil, errors.New("the watch has ended")
+				f.soon()
+				continue
+			}
 			if f.tree.concerns(e.Name, e.Has(fsnotify.Create)) {
 				f.dirty[e.Name] = struct{}{}
 				f.soon()
 			}
-		case <-failures:
+		case _, ok := <-failures:
+			if !ok {
+				failures = nil
+				continue
+			}
 			// Mostly an overflow of the queue: some changes were lost.
 			f.all = true
 			f.soon()

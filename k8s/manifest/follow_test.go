@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -492,6 +494,9 @@ func TestRunRescans(t *testing.T) {
 	})
 	write(t, dir+"/a.yaml", service("a"))
 	f.untilServices(t, "a")
+	f.until(t, "the problem", func() bool {
+		return len(f.Problems()) == 1 && f.Problems()[0].Reason == WatchUnavailable
+	})
 }
 
 func TestNewErrors(t *testing.T) {
@@ -518,5 +523,53 @@ func TestNewIsReady(t *testing.T) {
 	var got []*discoveryv1.EndpointSlice = s.Slices[types.NamespacedName{Namespace: "default", Name: "web"}]
 	if len(got) != 1 || !s.LocalEndpoints {
 		t.Errorf("slices %v, LocalEndpoints %t", got, s.LocalEndpoints)
+	}
+}
+
+// TestRunConverges: after any sequence of changes the objects are those of a fresh reading.
+func TestRunConverges(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "m")
+	must(t, os.MkdirAll(dir+"/sub", 0o755))
+	f := follow(t, Options{Dir: dir, Rescan: time.Hour, Quiet: time.Millisecond, MaxDelay: 5 * time.Millisecond})
+	random := rand.New(rand.NewPCG(1, 2))
+	paths := []string{"a.yaml", "b.yaml", "sub/a.yaml", "sub/c.yaml", "sub/deep/a.yaml", ".hidden.yaml", "x.txt"}
+	path := func() string { return filepath.Join(dir, paths[random.IntN(len(paths))]) }
+	text := func() string {
+		var docs []string
+		for range random.IntN(4) {
+			docs = append(docs, []string{
+				service(fmt.Sprintf("s%d", random.IntN(5))),
+				slice(fmt.Sprintf("e%d", random.IntN(3)), fmt.Sprintf("s%d", random.IntN(3)), fmt.Sprintf("10.0.0.%d", random.IntN(3)+1)),
+				"broken: [",
+				"# nothing\n",
+			}[random.IntN(4)])
+		}
+		return strings.Join(docs, "---\n")
+	}
+	// Errors are part of it: what is to be moved may not be there.
+	steps := []func(){
+		func() { write(t, path(), text()) },
+		func() { write(t, path(), text()) },
+		func() { _ = os.Rename(path(), path()) },
+		func() { _ = os.Remove(path()) },
+		func() { _ = os.RemoveAll(dir + "/sub/deep") },
+		func() { _ = os.Rename(dir+"/sub", dir+"/other") },
+		func() { _ = os.Rename(dir+"/other", dir+"/sub") },
+		func() { _ = os.Remove(path()); _ = os.Symlink("a.yaml", path()) },
+		func() { must(t, os.Rename(dir, dir+".new")); must(t, os.Rename(dir+".new", dir)) },
+		func() { _ = os.Chmod(path(), 0o600) },
+	}
+	for round := range 20 {
+		for range 1 + random.IntN(20) {
+			steps[random.IntN(len(steps))]()
+			if random.IntN(4) == 0 {
+				pause(t, time.Duration(random.IntN(3000))*time.Microsecond)
+			}
+		}
+		want, err := Load(dir)
+		must(t, err)
+		waitFor(t, fmt.Sprintf("round %d: the objects of a fresh reading", round), func() bool {
+			return reflect.DeepEqual(f.Snapshot(), want.Snapshot()) && sameProblems(f.Problems(), want.Problems())
+		})
 	}
 }

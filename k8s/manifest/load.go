@@ -2,23 +2,13 @@ package manifest
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"strings"
 	"time"
 
-	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	netv1 "k8s.io/api/networking/v1"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 )
-
-// maxFile bounds one file. What kubectl prints of a thousand objects is some 3 MiB.
-const maxFile = 16 << 20
-
-// racy is how close a file's time may be to the time it was read for a later write to leave
-// the same time: the step of the clock of file systems, with room.
-const racy = 100 * time.Millisecond
 
 // Load reads the files at paths: files of any name, directories as Options.Dir says, and
 // standard input for "-". A path that cannot be read is an error; mistakes in files are
@@ -40,14 +30,6 @@ type loader struct {
 	documents map[string]*document // by text
 	objects   map[contentKey]*content
 	classed   map[*netv1.Ingress]*netv1.Ingress // see build
-}
-
-// file is one file as it was read.
-type file struct {
-	info    fs.FileInfo // nil when it could not be read
-	racy    bool        // info may not tell of the next change
-	chunks  []chunk
-	problem *Problem // of the file as a whole
 }
 
 // everything is for load: all files may have changed.
@@ -99,75 +81,6 @@ func (l *loader) load(t *tree, dirty func(real string) bool, quiet time.Duration
 	return reading{m, next, settled}
 }
 
-// current reports whether e is still as it was when f was read. f may be nil.
-func (f *file) current(e entry) bool {
-	return f != nil && f.info != nil && e.info != nil && !f.racy && unchanged(f.info, e.info)
-}
-
-// read reads the file of e. It returns nil when the file is gone since the walk. done is false
-// when the file looks as if its writer had not finished, or is gone, as it may have another
-// name now.
-func read(e entry, quiet time.Duration) (f *file, done bool) {
-	now := time.Now()
-	text, info, done, err := readFile(e)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false
-	}
-	f = &file{info: info}
-	if info != nil {
-		age := now.Sub(info.ModTime())
-		f.racy, done = age < racy, done && age >= quiet
-	}
-	if err != nil {
-		p := fileProblem(e.path, FileUnreadable, err)
-		f.info, f.problem = nil, &p
-		return f, true
-	}
-	f.chunks = split(text)
-	// An editor that is about to write has often emptied the file before.
-	return f, done && len(f.chunks) > 0
-}
-
-func unchanged(a, b fs.FileInfo) bool {
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
-}
-
-// readFile returns the text of a file. done is false when the file changed meanwhile.
-func readFile(e entry) (text string, info fs.FileInfo, done bool, err error) {
-	if e.path == stdin {
-		text, err = readText(os.Stdin)
-		return text, nil, true, err
-	}
-	r, err := os.Open(e.path)
-	if err != nil {
-		return "", nil, true, err
-	}
-	defer r.Close()
-	before, err := r.Stat()
-	if err != nil {
-		return "", nil, true, err
-	}
-	if text, err = readText(r); err != nil {
-		return "", before, true, err
-	}
-	after, err := r.Stat()
-	if err != nil {
-		return "", nil, true, err
-	}
-	return text, before, !before.Mode().IsRegular() || unchanged(before, after), nil
-}
-
-func readText(r io.Reader) (string, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	if err != nil {
-		return "", err
-	}
-	if len(b) > maxFile {
-		return "", fmt.Errorf("larger than %d MiB", maxFile>>20)
-	}
-	return textOf(b)
-}
-
 // document returns the document of text: that of the last load when it had the same.
 func (l *loader) document(last *loader, text string) *document {
 	d := l.documents[text]
@@ -179,9 +92,7 @@ func (l *loader) document(last *loader, text string) *document {
 	}
 	l.documents[d.text] = d
 	for _, o := range d.objects {
-		if o.content != nil {
-			l.objects[o.content.key] = o.content
-		}
+		l.objects[o.content.key] = o.content
 	}
 	return d
 }
@@ -190,7 +101,7 @@ func (l *loader) document(last *loader, text string) *document {
 func decode(text string, known map[contentKey]*content) *document {
 	d := &document{text: strings.Clone(text)} // not a part of the text of a whole file
 	roots, err := parseDocument(d.text)
-	r := objectReader{document: d, known: known}
+	r := objectReader{document: d, known: known, finder: finder{left: maxVisits}}
 	for i, root := range roots {
 		r.read(root, []int{i}, "")
 	}

@@ -9,8 +9,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 )
 
 // Problem is a mistake in a file, with its place. The Object of one that concerns a whole file

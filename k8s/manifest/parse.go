@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,7 +53,7 @@ func parseYAML(text string) ([]*yaml.Node, error) {
 			return roots, nil
 		}
 		if err != nil {
-			return roots, yamlError(err)
+			return roots, yamlError(err, strings.Count(strings.TrimSuffix(text, "\n"), "\n")+1)
 		}
 		if len(doc.Content) == 1 {
 			roots = append(roots, doc.Content[0])
@@ -64,9 +63,9 @@ func parseYAML(text string) ([]*yaml.Node, error) {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// yamlError takes the line out of the text of err. The parser, other than the scanner beneath
-// it, counts lines from 0.
-func yamlError(err error) error {
+// yamlError takes the line out of the text of err, for a document of that many lines. The
+// parser, other than the scanner beneath it, counts lines from 0.
+func yamlError(err error, lines int) error {
 	text := err.Error()
 	m := yamlLine.FindStringSubmatch(text)
 	if m == nil {
@@ -84,7 +83,7 @@ func yamlError(err error) error {
 			break
 		}
 	}
-	return &lineError{max(line, 1), errors.New(text)}
+	return &lineError{min(max(line, 1), lines), errors.New(text)}
 }
 
 // parseJSON reads a stream of JSON values as YAML nodes. A YAML parser is no substitute: it
@@ -189,14 +188,4 @@ func noEOF(err error) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
-}
-
-var utf8BOM, utf16LE, utf16BE = []byte("\xef\xbb\xbf"), []byte("\xff\xfe"), []byte("\xfe\xff")
-
-// textOf returns the bytes of a file as text without its byte order mark.
-func textOf(b []byte) (string, error) {
-	if bytes.HasPrefix(b, utf16LE) || bytes.HasPrefix(b, utf16BE) {
-		return "", errors.New("the file is UTF-16; wanted UTF-8")
-	}
-	return string(bytes.TrimPrefix(b, utf8BOM)), nil
 }

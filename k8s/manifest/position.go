@@ -15,38 +15,54 @@ func resolve(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// child returns the value of a key of a mapping that it has itself or merges, or nil.
-func child(n *yaml.Node, key string) *yaml.Node {
-	_, v := entryOf(n, func(k string) int {
+// own returns the value of a key that a mapping has itself, or nil.
+func own(n *yaml.Node, key string) *yaml.Node {
+	var f finder
+	return f.child(n, key)
+}
+
+// finder finds entries of mappings, their own and those they merge. left bounds the visits of
+// the latter, which aliases can multiply without end.
+type finder struct{ left int }
+
+// maxVisits is for finder.left. Real documents merge a handful of entries.
+const maxVisits = 100_000
+
+// child returns the value of a key of a mapping, or nil.
+func (f *finder) child(n *yaml.Node, key string) *yaml.Node {
+	_, v := f.entry(n, func(k string) int {
 		if k == key {
 			return 1
 		}
 		return 0
-	}, 0)
+	})
 	return v
 }
 
 // text returns the string at a path of keys, or "" when there is none.
-func text(n *yaml.Node, path ...string) string {
+func (f *finder) text(n *yaml.Node, path ...string) string {
 	for _, key := range path {
-		n = resolve(child(n, key))
+		n = resolve(f.child(n, key))
 	}
-	if n == nil || n.Kind != yaml.ScalarNode {
+	if n == nil || n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
 		return ""
 	}
 	return n.Value
 }
 
-// entryOf returns the key and the value of the entry of a mapping that matches best; match
+// entry returns the key and the value of the entry of a mapping that matches best; match
 // returns 0 for none. Entries of its own come before merged ones.
-func entryOf(n *yaml.Node, match func(key string) int, depth int) (key, value *yaml.Node) {
-	if n == nil || n.Kind != yaml.MappingNode || depth > maxLinks {
+func (f *finder) entry(n *yaml.Node, match func(key string) int) (key, value *yaml.Node) {
+	if n == nil || n.Kind != yaml.MappingNode {
 		return nil, nil
 	}
 	best := 0
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := resolve(n.Content[i])
-		if m := match(k.Value); k.Kind == yaml.ScalarNode && m > best {
+		if k.Kind != yaml.ScalarNode {
+			continue
+		}
+		if m := match(k.Value); m > best {
 			best, key, value = m, n.Content[i], n.Content[i+1]
 		}
 	}
@@ -62,7 +78,11 @@ func entryOf(n *yaml.Node, match func(key string) int, depth int) (key, value *y
 			merged = &yaml.Node{Content: []*yaml.Node{merged}}
 		}
 		for _, m := range merged.Content {
-			if key, value = entryOf(resolve(m), match, depth+1); value != nil {
+			m = resolve(m)
+			if f.left -= 1 + len(m.Content); f.left < 0 {
+				return nil, nil
+			}
+			if key, value = f.entry(m, match); value != nil {
 				return key, value
 			}
 		}
@@ -75,6 +95,7 @@ func entryOf(n *yaml.Node, match func(key string) int, depth int) (key, value *y
 // "metadata.annotations[example.com/key]"; without brackets these are found too.
 func lineOf(n *yaml.Node, field string) int {
 	line := n.Line
+	f := finder{left: maxVisits}
 	for n = resolve(n); n != nil && field != ""; n = resolve(n) {
 		switch n.Kind {
 		case yaml.SequenceNode:
@@ -87,13 +108,13 @@ func lineOf(n *yaml.Node, field string) int {
 			line = n.Line
 		case yaml.MappingNode:
 			var taken int
-			key, value := entryOf(n, func(k string) int {
+			key, value := f.entry(n, func(k string) int {
 				if l := begins(field, k); l > 0 {
 					taken = max(taken, l)
 					return l
 				}
 				return 0
-			}, 0)
+			})
 			if value == nil {
 				return line
 			}
