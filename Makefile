@@ -76,7 +76,7 @@ dist/fairlead-linux-%: FORCE
 
 .PHONY: e2e
 e2e: ## tests against a real API server; needs root on Linux
-	cd e2e/cluster && $(GO) test -count=1 -timeout 20m ./...
+	cd e2e/cluster && $(GO) test -count=1 -timeout 30m ./...
 
 .PHONY: clean
 clean: ## remove what was built
