@@ -20,7 +20,7 @@ type Attempt struct {
 	Duration time.Duration
 	Status   int   // of the response; zero when none came
 	Received int64 // bytes of the response's body
-	Err      error // why no response came
+	Err      error // why no response came, or why its body ended early
 }
 
 // Attempts is what Pool.Do did for one request. The zero value is ready for use. It belongs to

@@ -84,39 +84,45 @@ type receivedBody struct {
 	source io.ReadCloser
 	n      atomic.Int64
 	ended  atomic.Bool
-	end    func(n int64)
+	// classify makes an error of Pool.Do out of one of reading; end is called once.
+	classify func(error) error
+	end      func(n int64, err error)
 }
 
 func (b *receivedBody) Read(p []byte) (int, error) {
 	n, err := b.source.Read(p)
 	b.n.Add(int64(n))
-	if err != nil {
-		b.finish()
+	switch {
+	case err == io.EOF:
+		b.finish(nil)
+	case err != nil:
+		err = b.classify(err)
+		b.finish(err)
 	}
 	return n, err
 }
 
 func (b *receivedBody) Close() error {
 	err := b.source.Close()
-	b.finish()
+	b.finish(nil)
 	return err
 }
 
-func (b *receivedBody) finish() {
+func (b *receivedBody) finish(err error) {
 	if b.ended.CompareAndSwap(false, true) {
-		b.end(b.n.Load())
+		b.end(b.n.Load(), err)
 	}
 }
 
 // upgradedBody is the body of a 101 response: the connection, both ways. The end of one way
 // does not end the attempt, only Close does.
 type upgradedBody struct {
-	receivedBody
+	*receivedBody
 	connection io.ReadWriteCloser
 }
 
 func (b *upgradedBody) Read(p []byte) (int, error) {
-	n, err := b.source.Read(p)
+	n, err := b.connection.Read(p)
 	b.n.Add(int64(n))
 	return n, err
 }
@@ -131,18 +137,17 @@ func (b *upgradedBody) CloseWrite() error {
 	return fmt.Errorf("close the writing half of %T: %w", b.connection, errors.ErrUnsupported)
 }
 
-// track makes end be called, once, with the bytes of resp's body when that has been read,
-// or is closed; at once if there is none.
-func track(resp *http.Response, end func(n int64)) {
+// track makes b the body of resp in place of its own, so that the attempt ends when that has been
+// read or is closed; at once if there is none.
+func track(resp *http.Response, b *receivedBody) {
 	if resp.Body == nil || resp.Body == http.NoBody {
-		end(0)
+		b.finish(nil)
 		return
 	}
+	b.source = resp.Body
 	if rwc, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
-		b := &upgradedBody{connection: rwc}
-		b.source, b.end = rwc, end
-		resp.Body = b
+		resp.Body = &upgradedBody{b, rwc}
 		return
 	}
-	resp.Body = &receivedBody{source: resp.Body, end: end}
+	resp.Body = b
 }

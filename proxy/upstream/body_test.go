@@ -74,6 +74,9 @@ func TestInFlight(t *testing.T) {
 				t.Errorf("want %d in flight, got %d, %d, %d ended", want, e.InFlight(), p.active.Load(), len(n.get()))
 			}
 			test.end(resp)
+			if e.InFlight() != 0 {
+				t.Error("want it ended before Close")
+			}
 			resp.Body.Close()
 			resp.Body.Close()
 			if e.InFlight() != 0 || p.active.Load() != 0 {
@@ -84,7 +87,7 @@ func TestInFlight(t *testing.T) {
 				t.Fatalf("want the attempt told once, got %+v, want %+v", told, a.Last())
 			}
 			at := told[0]
-			if at.Received != test.received || at.Status != resp.StatusCode || at.Endpoint != e || at.Err != nil ||
+			if at.Received != test.received || at.Status != resp.StatusCode || at.Endpoint != e || (at.Err != nil) != (test.name == "broken") ||
 				at.Connect <= 0 || at.Header < at.Connect || at.Duration < at.Header || at.Reused {
 				t.Errorf("got %+v", at)
 			}
@@ -158,6 +161,29 @@ func TestUpgrade(t *testing.T) {
 			t.Errorf("want it ended with 4 bytes, got %d in flight, %+v", e.InFlight(), a.Last())
 		}
 		eventually(t, "the connection is closed", func() bool { return b.Open() == 0 })
+	}
+}
+
+// D1: a response that ends early is not taken for a whole one, and the error says whose fault it is.
+func TestBodyBroken(t *testing.T) {
+	for name, reply := range map[string]proxytest.Reply{
+		"length, closed":  {Bytes: "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1234", End: proxytest.Close},
+		"length, reset":   {Bytes: "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1234", End: proxytest.Reset},
+		"chunked, closed": {Bytes: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n1234\r\n", End: proxytest.Close},
+		"chunked, wrong":  {Bytes: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n1234\r\nx\r\n", End: proxytest.Hang},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newTestPool(t, Options{}, HTTP, raw(t, reply).Addr())
+			var a Attempts
+			status, body, err := do(t, p, request(t, "GET", "/", nil), &a)
+			if status != 200 || body != "1234" && name != "length, reset" {
+				t.Errorf("want the part that came, got %d, %q", status, body)
+			}
+			wantReason(t, err, UpstreamReset, 502)
+			if a.Last().Err != err || a.Last().Status != 200 {
+				t.Errorf("want the error in the attempt, got %+v", a.Last())
+			}
+		})
 	}
 }
 
@@ -257,9 +283,8 @@ func TestClientGoneWhileStreaming(t *testing.T) {
 		}
 		cancel()
 		<-gone
-		if _, err := io.ReadAll(resp.Body); !errors.Is(err, context.Canceled) {
-			t.Errorf("%s: want the body to end with the context, got %v", protocol, err)
-		}
+		_, err = io.ReadAll(resp.Body)
+		wantReason(t, err, ClientClosed, 499)
 		if n := p.Endpoints()[0].InFlight(); n != 0 {
 			t.Errorf("%s: want nothing in flight, got %d", protocol, n)
 		}

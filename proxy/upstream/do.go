@@ -14,7 +14,7 @@ import (
 // in the context work, such as Got1xxResponse.
 //
 // The caller closes the response's body. The attempt is in flight until then, or until the
-// body was read to its end. The body of a 101 response is an io.ReadWriteCloser
+// body was read to its end. An error of reading it is one of Do's. The body of a 101 response is an io.ReadWriteCloser
 // with a CloseWrite method, and in flight until it is closed.
 //
 // A request is sent at most three times. It is sent again, to a different endpoint, when
@@ -67,10 +67,13 @@ func (p *Pool) do(req *http.Request, a *Attempts) (*http.Response, error) {
 			at.Status = resp.StatusCode
 			p.answered(e)
 			t.settle()
-			track(resp, func(n int64) {
-				at.Received = n
-				p.ended(at)
-				p.end()
+			track(resp, &receivedBody{
+				classify: func(err error) error { return e.bodyError(req, err) },
+				end: func(n int64, err error) {
+					at.Received, at.Err = n, err
+					p.ended(at)
+					p.end()
+				},
 			})
 			return resp, nil
 		}

@@ -76,7 +76,7 @@ func TestEject(t *testing.T) {
 	// One response makes all well.
 	start(t, bad)
 	c.move(5 * time.Second)
-	if gets(30); attempts(e) != 14 || e.trial.Load() {
+	if gets(30); attempts(e) != 14 || e.suspect() {
 		t.Errorf("want it to have its share of 30 requests again, got %d", attempts(e)-4)
 	}
 	bad.Close()
@@ -179,6 +179,20 @@ func TestEjectPanic(t *testing.T) {
 	}
 }
 
+// So it is when more than half of those that are left are ejected.
+func TestEjectPanicOfMany(t *testing.T) {
+	bad, good := []netip.AddrPort{refused(t), refused(t)}, start(t, &proxytest.Backend{}).Addr()
+	p := newTestPool(t, Options{}, HTTP, bad[0], bad[1], good, start(t, &proxytest.Backend{}).Addr())
+	eventually(t, "two are ejected", func() bool { get(t, p); return ejected(p) == 2 })
+	if n := len(p.endpoints.Load().live); n != 2 {
+		t.Errorf("want two of four live, got %d", n)
+	}
+	p.Set(resolution(HTTP, bad[0], bad[1], good))
+	if n := len(p.endpoints.Load().live); n != 3 {
+		t.Errorf("want all three live, got %d", n)
+	}
+}
+
 // For the retry of a request that may be retried, an ejected endpoint is better than none.
 func TestEjectedIsLastResort(t *testing.T) {
 	c := newClock()
@@ -204,8 +218,9 @@ func TestOwnShortage(t *testing.T) {
 		syscall.ECONNREFUSED: false, syscall.EHOSTUNREACH: false,
 	} {
 		err := &connectError{ConnectFailed, &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", errno)}}
-		if got := ownShortage(err); got != want {
-			t.Errorf("%v: want %t, got %t", errno, want, got)
+		e := &Endpoint{}
+		if r := e.judge(request(t, "GET", "/", nil), &try{}, err); r.blamed == want || r.at != connecting {
+			t.Errorf("%v: want blamed=%t, got %+v", errno, !want, r)
 		}
 	}
 }

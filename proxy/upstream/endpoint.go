@@ -23,11 +23,8 @@ type Endpoint struct {
 	attempts atomic.Uint64
 	failures atomic.Uint64
 
-	inARow       atomic.Int64 // failures since the latest response
+	inARow       atomic.Int64 // failures since the latest response; an ejection does not reset it
 	ejectedUntil atomic.Int64 // a time as of Registry.clock; 0: it is not ejected. Written under pool.mu
-	// trial is set when an ejection has ended and nothing has come back since: it has one
-	// request at a time, and the next failure ejects it again.
-	trial atomic.Bool
 	// retired says that the endpoint, or its Pool, is no longer wanted: a connection is closed
 	// as soon as it has no request.
 	retired atomic.Bool
@@ -67,10 +64,17 @@ func (e *Endpoint) Ejected() bool {
 	return until != 0 && e.pool.registry.clock() < time.Duration(until)
 }
 
-// load is what a picker compares.
+// suspect reports whether the next failure ejects e. It is so as well after an ejection, until
+// there is a response, and if too many others are ejected.
+func (e *Endpoint) suspect() bool {
+	limit := e.pool.registry.options.EjectAfter
+	return limit > 0 && e.inARow.Load() >= int64(limit)
+}
+
+// load is what a picker compares. A suspect is given one request at a time, if there is a choice.
 func (e *Endpoint) load() int64 {
 	n := e.inFlight.Load()
-	if n > 0 && e.trial.Load() {
+	if n > 0 && e.suspect() {
 		return math.MaxInt64
 	}
 	return n

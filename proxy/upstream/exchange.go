@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -163,11 +164,7 @@ func (t *try) gotFirstByte() {
 // judge makes a result of an error of the engine. t.mu is held.
 func (e *Endpoint) judge(req *http.Request, t *try, err error) *result {
 	r := &result{at: answering, reused: t.reused}
-	if cause := req.Context().Err(); cause != nil {
-		r.err = context.Cause(req.Context())
-		if !errors.Is(r.err, cause) {
-			r.err = errors.Join(cause, r.err)
-		}
+	if r.err = contextError(req.Context()); r.err != nil {
 		return r
 	}
 	if t.body != nil {
@@ -201,6 +198,24 @@ func (e *Endpoint) judge(req *http.Request, t *try, err error) *result {
 	r.err = &Error{e.address, reason, err}
 	r.blamed = r.at == connecting && !ownShortage(err) || reason == UpstreamReset && !t.reused
 	return r
+}
+
+// bodyError makes an error of Pool.Do of one of reading the body of the response to req.
+func (e *Endpoint) bodyError(req *http.Request, err error) error {
+	if ended := contextError(req.Context()); ended != nil {
+		return ended
+	}
+	return &Error{e.address, UpstreamReset, err}
+}
+
+// contextError returns why ctx has ended, which is its Err in any case, and its cause if it has
+// one; nil if it has not.
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if err == nil || errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // isReset reports whether the connection ended, rather than that what came over it was wrong.

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"io"
+	"log"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -17,7 +18,10 @@ import (
 )
 
 // Every test closes its Registry; what then still runs is a leak.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard) // where the Transport writes about unsolicited responses
+	goleak.VerifyTestMain(m)
+}
 
 var testKey = Key{"shop", "cart", "80"}
 

@@ -7,8 +7,9 @@ import (
 
 func testEndpoints(n int) []*Endpoint {
 	endpoints := make([]*Endpoint, n)
+	p := &Pool{registry: &Registry{options: Options{}.withDefaults()}}
 	for i := range endpoints {
-		endpoints[i] = &Endpoint{address: Address{fmt.Sprintf("10.0.0.%d", i), 80}}
+		endpoints[i] = &Endpoint{pool: p, address: Address{fmt.Sprintf("10.0.0.%d", i), 80}}
 	}
 	return endpoints
 }
@@ -64,19 +65,19 @@ func TestTwoChoicesLevel(t *testing.T) {
 	}
 }
 
-// An endpoint on trial has one request at a time.
-func TestPickOnTrial(t *testing.T) {
+// A suspect has one request at a time.
+func TestPickSuspect(t *testing.T) {
 	endpoints := testEndpoints(2)
-	endpoints[0].trial.Store(true)
+	endpoints[0].inARow.Store(3)
 	endpoints[1].inFlight.Store(50)
 	p := &picker{}
 	if e := p.pick(endpoints); e != endpoints[0] {
-		t.Error("an idle endpoint on trial was not picked beside a busy one")
+		t.Error("an idle suspect was not picked beside a busy one")
 	}
 	endpoints[0].inFlight.Store(1)
 	for range 10 {
 		if p.pick(endpoints) == endpoints[0] {
-			t.Fatal("an endpoint on trial was picked while it has a request")
+			t.Fatal("a suspect was picked while it has a request")
 		}
 	}
 }

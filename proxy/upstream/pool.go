@@ -24,7 +24,7 @@ type Pool struct {
 	active    atomic.Int64 // calls of Do whose response's body is not closed
 	orphan    atomic.Bool  // written under registry.mu and mu
 
-	mu sync.Mutex // held by those who store endpoints, or change orphan or a trial
+	mu sync.Mutex // held by those who store endpoints, or change orphan or an ejection
 }
 
 // endpointSet is the endpoints of a Pool at one moment. It does not change.
@@ -98,9 +98,11 @@ func (p *Pool) current(now time.Duration) *endpointSet {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s = p.endpoints.Load()
+	if s.until == 0 || int64(now) < s.until {
+		return s // another request was faster
+	}
 	for _, e := range s.all {
 		if until := e.ejectedUntil.Load(); until != 0 && until <= int64(now) {
-			e.trial.Store(true)
 			e.ejectedUntil.Store(0)
 		}
 	}
@@ -130,16 +132,12 @@ func (p *Pool) arrange(all []*Endpoint, reason string) *endpointSet {
 
 func (p *Pool) maxEjected(of int) int { return int(p.registry.options.MaxEjected * float64(of)) }
 
-// failed counts a failure of e, and ejects e after Options.EjectAfter of them in a row, or
-// after one if e is on trial.
+// failed counts a failure of e, and ejects e after Options.EjectAfter of them in a row.
 func (p *Pool) failed(e *Endpoint) {
 	e.failures.Add(1)
-	n, o := e.inARow.Add(1), &p.registry.options
-	if o.EjectAfter < 0 || n < int64(o.EjectAfter) && !e.trial.Load() {
-		return
-	}
-	if p.eject(e) && o.OnEject != nil {
-		o.OnEject(e)
+	e.inARow.Add(1)
+	if e.suspect() && p.eject(e) && p.registry.options.OnEject != nil {
+		p.registry.options.OnEject(e)
 	}
 }
 
@@ -159,7 +157,6 @@ func (p *Pool) eject(e *Endpoint) bool {
 		return false
 	}
 	e.ejectedUntil.Store(int64(p.registry.clock() + p.registry.options.EjectFor))
-	e.trial.Store(false)
 	p.endpoints.Store(p.arrange(s.all, s.reason))
 	return true
 }
@@ -168,9 +165,6 @@ func (p *Pool) eject(e *Endpoint) bool {
 func (p *Pool) answered(e *Endpoint) {
 	if e.inARow.Load() != 0 {
 		e.inARow.Store(0)
-	}
-	if e.trial.Load() {
-		e.trial.Store(false)
 	}
 }
 
