@@ -62,7 +62,7 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 		if in.dir, err = manifest.New(manifest.Options{Dir: s.manifests}); err != nil {
 			return nil, err
 		}
-		source, in.problems.where = in.dir, in.dir.Position
+		source = in.dir
 	} else {
 		if in.cluster, err = newCluster(s, log); err != nil {
 			return nil, err

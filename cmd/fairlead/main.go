@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,12 +26,14 @@ func main() {
 		return
 	}
 	var usage usageError
-	if errors.As(err, &usage) {
-		fmt.Fprintf(os.Stderr, "fairlead: %v\nTry 'fairlead help' or 'fairlead COMMAND --help'.\n", err)
-		os.Exit(2)
-	}
 	if !errors.Is(err, errSilent) {
-		fmt.Fprintf(os.Stderr, "fairlead: %v\n", err)
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(os.Stderr, "fairlead: %s\n", strings.TrimSuffix(line, "\n"))
+		}
+	}
+	if errors.As(err, &usage) {
+		fmt.Fprintln(os.Stderr, "Try 'fairlead help' or 'fairlead COMMAND --help'.")
+		os.Exit(2)
 	}
 	os.Exit(1)
 }

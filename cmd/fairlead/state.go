@@ -7,6 +7,7 @@ import (
 
 	"github.com/fairlead-ingress/fairlead/k8s"
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+	"github.com/fairlead-ingress/fairlead/k8s/manifest"
 )
 
 // updated takes note of a change that the controller has completed. It runs on the
@@ -19,7 +20,7 @@ func (in *instance) updated(u k8s.Update) {
 	if u.Swapped || u.Endpoints {
 		in.metrics.Propagated(time.Since(u.Since))
 	}
-	in.problems.update(in.controller.Problems())
+	in.problems.update(in.shownProblems())
 	in.loaded.Do(func() { close(in.firstTable) })
 	if in.cluster != nil {
 		in.cluster.updated(u)
@@ -40,21 +41,36 @@ func (in *instance) fileProblems() []ingress.Problem {
 }
 
 // shownProblems are all that are known now, with their places.
-func (in *instance) shownProblems() []shownProblem {
-	problems := in.controller.Problems()
+func (in *instance) shownProblems() []shownProblem { return in.place(in.controller.Problems()) }
+
+// place finds the places of problems in the manifests' files. Objects that are not used have
+// none but in the file's own Problem.
+func (in *instance) place(problems []ingress.Problem) []shownProblem {
 	shown := make([]shownProblem, len(problems))
+	if in.dir == nil {
+		for i, p := range problems {
+			shown[i] = show(p, nil)
+		}
+		return shown
+	}
+	type text struct {
+		object ingress.Object
+		reason ingress.Reason
+		field  string
+		err    string
+	}
+	textOf := func(p ingress.Problem) text { return text{p.Object, p.Reason, p.Field, p.Err.Error()} }
+	files := make(map[text]manifest.Problem)
+	for _, p := range in.dir.Problems() {
+		files[textOf(p.Problem)] = p
+	}
 	for i, p := range problems {
-		shown[i] = show(p, in.where)
+		shown[i] = show(p, in.dir.Position)
+		if file, ok := files[textOf(p)]; ok {
+			shown[i].File, shown[i].Line = file.File, file.Line
+		}
 	}
 	return shown
-}
-
-// where finds a Problem's place in the manifests' files.
-func (in *instance) where(o ingress.Object, field string) (file string, line int, ok bool) {
-	if in.dir == nil {
-		return "", 0, false
-	}
-	return in.dir.Position(o, field)
 }
 
 // problemKinds yields reason and severity of every Problem.
@@ -95,14 +111,12 @@ func (in *instance) leading() bool { return in.cluster != nil && in.cluster.lead
 // One goroutine uses it.
 type problemLog struct {
 	log   *zap.Logger
-	where position // nil where objects have no files
 	known map[shownProblem]struct{}
 }
 
-func (l *problemLog) update(problems []ingress.Problem) {
+func (l *problemLog) update(problems []shownProblem) {
 	now := make(map[shownProblem]struct{}, len(problems))
-	for _, p := range problems {
-		s := show(p, l.where)
+	for _, s := range problems {
 		key := s
 		key.File, key.Line = "", 0 // a Problem that only moved is no news
 		if _, known := l.known[key]; !known {

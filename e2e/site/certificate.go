@@ -35,7 +35,7 @@ func NewAuthority() (*Authority, error) {
 		SerialNumber:          big.NewInt(1),
 		Subject:               pkix.Name{CommonName: "fairlead behaviour scripts"},
 		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(24 * time.Hour),
+		NotAfter:              time.Now().Add(60 * 24 * time.Hour),
 		KeyUsage:              x509.KeyUsageCertSign,
 		IsCA:                  true,
 		BasicConstraintsValid: true,
@@ -72,7 +72,7 @@ func (a *Authority) Issue(r Request) (certPEM, keyPEM []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	until := time.Now().Add(12 * time.Hour)
+	until := time.Now().Add(30 * 24 * time.Hour)
 	switch r.Fault {
 	case "", "mismatch":
 	case "expired":

@@ -102,8 +102,8 @@ func (g *generated) sign(cn string) (*tls.Certificate, error) {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: g.key, Leaf: leaf}, nil
 }
 
-// commonName returns reason as a CN of at most maxCommonName bytes. What is too long is cut in
-// the middle: the object is named first and what is wrong with it last.
+// commonName returns reason as a CN of at most maxCommonName bytes. What is too long loses its
+// end: the object that is to be mended is named first.
 func commonName(reason string) string {
 	reason = strings.ToValidUTF8(reason, "?")
 	reason = strings.Map(func(r rune) rune {
@@ -116,15 +116,9 @@ func commonName(reason string) string {
 	if len(reason) <= room {
 		return namePrefix + reason
 	}
-	head, tail := (room-len(cut)+1)/2, len(reason)-(room-len(cut))/2
-	for !utf8.RuneStart(reason[head]) {
-		head--
+	end := room - len(cut)
+	for !utf8.RuneStart(reason[end]) {
+		end--
 	}
-	for !utf8.RuneStart(reason[tail]) {
-		tail++
-		if tail == len(reason) {
-			break
-		}
-	}
-	return namePrefix + reason[:head] + cut + reason[tail:]
+	return namePrefix + reason[:end] + cut
 }
