@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
@@ -283,6 +284,12 @@ func TestDoName(t *testing.T) {
 			t.Errorf("want the SNI db.example and the client's host, got %+v", e)
 		}
 	}
+	// If none does, the error is that of an address which was tried.
+	b.Close()
+	for range 3 {
+		_, _, err = do(t, p, request(t, "GET", "/", nil), nil)
+		wantReason(t, err, ConnectRefused, 502)
+	}
 }
 
 // C18: a name never leads to loopback, whatever is permitted, nor to a link-local address.
@@ -355,8 +362,10 @@ func TestDoNameSilent(t *testing.T) {
 	p.Set(Resolution{Addresses: []Address{{"db.example", 80}}})
 	_, _, err := do(t, p, request(t, "GET", "/", nil), nil)
 	wantReason(t, err, DNSFailed, 502)
+	// After Close it holds nobody at all.
+	r = newRegistry(t, Options{Resolver: s.resolver(), ConnectTimeout: time.Minute})
 	r.Close()
-	if got := lookup(t, r.dialer.names, "late.example"); got != "error" {
-		t.Errorf("want no lookups after Close, got %s", got)
+	if _, err := r.dialer.names.lookup(t.Context(), "late.example"); !errors.Is(err, context.Canceled) {
+		t.Errorf("want the lookup ended by Close, got %v", err)
 	}
 }

@@ -119,6 +119,15 @@ func TestRetrySent(t *testing.T) {
 	}
 }
 
+// A new connection that ended is no reason to make another one to the same endpoint.
+func TestRetrySentElsewhereOnly(t *testing.T) {
+	p := newTestPool(t, Options{}, HTTP, raw(t, proxytest.Reply{End: proxytest.Reset}).Addr())
+	var a Attempts
+	if _, _, err := do(t, p, request(t, "GET", "/", nil), &a); err == nil || a.Len() != 1 {
+		t.Errorf("want one try, got %v, %s", err, show(&a))
+	}
+}
+
 func TestRetrySentSucceeds(t *testing.T) {
 	good := start(t, &proxytest.Backend{})
 	p := newTestPool(t, Options{}, HTTP, raw(t, proxytest.Reply{End: proxytest.Reset}).Addr(), good.Addr())
