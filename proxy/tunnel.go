@@ -34,10 +34,10 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, resp *http.Respon
 		fail(w, r, http.StatusInternalServerError, "upgrade-failed", err)
 		return
 	}
-	defer client.Close()
-	defer backend.Close()
+	ends := &tunnelEnds{client: client, backend: backend}
+	defer ends.close()
 	x.Status, x.Upgraded, x.TTFB = http.StatusSwitchingProtocols, true, time.Since(x.Start)
-	done := p.tunnels.add(client, backend)
+	done := p.tunnels.add(ends)
 	defer done()
 
 	head := bufio.NewWriter(client)
@@ -55,10 +55,10 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, resp *http.Respon
 	var sent, received copied
 	select {
 	case sent = <-up:
-		defer p.tunnels.closeAfter(client, backend, sent.err)()
+		defer p.tunnels.closeAfter(ends, sent.err)()
 		received = <-down
 	case received = <-down:
-		defer p.tunnels.closeAfter(client, backend, received.err)()
+		defer p.tunnels.closeAfter(ends, received.err)()
 		sent = <-up
 	}
 	x.BytesIn, x.BytesOut = sent.bytes, received.bytes
@@ -82,11 +82,26 @@ func oneWay(dst io.WriteCloser, src io.Reader) copied {
 	return copied{n, err}
 }
 
+// tunnelEnds are the two connections of a tunnel. Closing the backend's completes the record
+// of the attempt, so whoever closes does it under mu, and the tunnel itself last.
+type tunnelEnds struct {
+	mu      sync.Mutex
+	client  net.Conn
+	backend io.Closer
+}
+
+func (e *tunnelEnds) close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_ = e.client.Close()
+	_ = e.backend.Close()
+}
+
 // tunnels are the connections that were taken over from the server and that it does not know
 // of when it shuts down. The zero value is empty.
 type tunnels struct {
 	mu   sync.Mutex
-	open map[net.Conn]io.Closer
+	open map[*tunnelEnds]struct{}
 	idle chan struct{} // closed when open becomes empty; nil when nobody waits
 
 	linger time.Duration // tunnelLinger if zero; tests are in a hurry
@@ -98,30 +113,26 @@ const tunnelLinger = 10 * time.Second
 
 // closeAfter closes both sides of a tunnel, one of which has ended: at once if it broke, else
 // after a while. The function it returns calls that off.
-func (t *tunnels) closeAfter(client net.Conn, backend io.Closer, err error) (stop func()) {
-	closeBoth := func() {
-		_ = client.Close()
-		_ = backend.Close()
-	}
+func (t *tunnels) closeAfter(e *tunnelEnds, err error) (stop func()) {
 	if err != nil {
-		closeBoth()
+		e.close()
 		return func() {}
 	}
-	timer := time.AfterFunc(or(t.linger, tunnelLinger), closeBoth)
+	timer := time.AfterFunc(or(t.linger, tunnelLinger), e.close)
 	return func() { timer.Stop() }
 }
 
-func (t *tunnels) add(client net.Conn, backend io.Closer) (done func()) {
+func (t *tunnels) add(e *tunnelEnds) (done func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.open == nil {
-		t.open = make(map[net.Conn]io.Closer)
+		t.open = make(map[*tunnelEnds]struct{})
 	}
-	t.open[client] = backend
+	t.open[e] = struct{}{}
 	return func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		delete(t.open, client)
+		delete(t.open, e)
 		if len(t.open) == 0 && t.idle != nil {
 			close(t.idle)
 			t.idle = nil
@@ -159,9 +170,8 @@ func (t *tunnels) wait(ctx context.Context) error {
 func (t *tunnels) closeAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for client, backend := range t.open {
-		_ = client.Close()
-		_ = backend.Close()
+	for e := range t.open {
+		e.close()
 	}
 }
 

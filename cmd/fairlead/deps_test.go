@@ -31,7 +31,7 @@ var layers = map[string]layer{
 		why: "matching is useful without a proxy, and its tests need nothing but itself",
 	},
 	"proxy/http1": {
-		outside: []string{"golang.org/x/net/http/httpguts"},
+		outside: []string{"golang.org/x/net/http/httpguts", "golang.org/x/sys/unix"},
 		why:     "a wire engine makes sense in a program without a router",
 	},
 	"proxy/upstream": {
@@ -44,7 +44,7 @@ var layers = map[string]layer{
 		why:     "a feature is parsed from plain strings and wraps an http.Handler: it knows no objects and no router",
 	},
 	"proxy": {
-		imports: []string{"router", "proxy/policy", "proxy/upstream"},
+		imports: []string{"router", "proxy/policy", "proxy/upstream", "proxy/http1"},
 		outside: []string{"go.uber.org/zap", "golang.org/x/net/"},
 		why:     "Kubernetes is one way to configure the proxy; metrics and access log are made from the Exchange, outside",
 	},
