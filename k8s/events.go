@@ -47,6 +47,7 @@ type Events struct {
 	Log *zap.Logger
 
 	mu       sync.Mutex
+	known    bool // Update was called
 	problems []ingress.Problem
 	wake     chan struct{} // nil while Run does not run
 
@@ -57,10 +58,10 @@ type Events struct {
 func (e *Events) Update(problems []ingress.Problem) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(problems) == len(e.problems) && (len(problems) == 0 || &problems[0] == &e.problems[0]) {
+	if e.known && len(problems) == len(e.problems) && (len(problems) == 0 || &problems[0] == &e.problems[0]) {
 		return // the same list
 	}
-	e.problems = problems
+	e.known, e.problems = true, problems
 	select {
 	case e.wake <- struct{}{}:
 	default:
@@ -97,8 +98,11 @@ func (e *Events) Run(ctx context.Context) {
 		case <-timer.C:
 		}
 		e.mu.Lock()
-		problems := e.problems
+		known, problems := e.known, e.problems
 		e.mu.Unlock()
+		if !known {
+			continue // leading before anything was loaded; Update wakes
+		}
 		next := w.round(ctx, problems)
 		sleep(ctx, min(eventRound, next))
 		timer.Reset(next - min(eventRound, next))
