@@ -25,6 +25,7 @@ type Request struct {
 	Verb      string
 	ObjectRef struct{ Resource, Subresource, Namespace, Name string }
 	User      struct{ Username string }
+	UserAgent string
 	Response  struct{ Code int } `json:"responseStatus"`
 }
 
