@@ -79,6 +79,22 @@ func (in *input) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// preload fills an empty input with a copy of b, which may be longer than any buffer.
+func (in *input) preload(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	size := smallBuffer
+	for size < len(b) && size < largeBuffer {
+		size *= 2
+	}
+	in.buf = getBuffer(size)
+	if len(b) > size {
+		in.buf = make([]byte, len(b))
+	}
+	in.r, in.w = 0, copy(in.buf, b)
+}
+
 // release gives the buffer back when it is empty.
 func (in *input) release() {
 	if in.buf != nil && in.r == in.w {
