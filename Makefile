@@ -40,9 +40,14 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 	.ci/fuzz $(FUZZTIME) $(MODULES)
 
 COUNT ?= 10
-.PHONY: bench
-bench: ## benchmarks, COUNT (10) times each, as benchstat reads them
+.PHONY: microbench
+microbench: ## benchmarks of packages, COUNT (10) times each, as benchstat reads them
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./...
+
+BENCH ?=
+.PHONY: bench
+bench: ## the cost of a proxied request beside nginx and HAProxy; BENCH='-rows 1k-64': flags
+	cd e2e && $(GO) run ./load $(BENCH)
 
 .PHONY: lint
 lint: $(LINT) ## golangci-lint in every module
