@@ -3,7 +3,6 @@ package k8s
 import (
 	"cmp"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -168,17 +167,21 @@ func (w *wantedStatuses) of(name types.NamespacedName, live liveStatus) ([]netv1
 			addresses[i].Ports = want.ports
 		}
 	}
-	if len(addresses) == 0 && len(live.addresses) == 0 {
-		return nil, false
-	}
-	return addresses, !reflect.DeepEqual(addresses, sortAddresses(slices.Clone(live.addresses)))
+	same := equalAddresses(addresses, live.addresses) || equalAddresses(addresses, sortAddresses(slices.Clone(live.addresses)))
+	return addresses, !same
 }
 
-func (w *wantedStatuses) differs(s *statuses, name types.NamespacedName) bool {
-	live, ok := s.get(name)
-	if !ok {
-		return false
-	}
+func equalAddresses(a, b []netv1.IngressLoadBalancerIngress) bool {
+	return slices.EqualFunc(a, b, func(x, y netv1.IngressLoadBalancerIngress) bool {
+		return x.IP == y.IP && x.Hostname == y.Hostname && slices.EqualFunc(x.Ports, y.Ports, equalPort)
+	})
+}
+
+func equalPort(a, b netv1.IngressPortStatus) bool {
+	return a.Port == b.Port && a.Protocol == b.Protocol && (a.Error == nil) == (b.Error == nil) && (a.Error == nil || *a.Error == *b.Error)
+}
+
+func (w *wantedStatuses) differs(name types.NamespacedName, live liveStatus) bool {
 	_, differs := w.of(name, live)
 	return differs
 }

@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -72,11 +71,11 @@ type Controller struct {
 
 	// What follows belongs to Run's goroutine.
 
-	plan        plan                                 // what is live
-	config      bool                                 // plan is set
-	resolved    map[upstream.Key]upstream.Resolution // what the live table's pools were given
-	keys        map[types.NamespacedName][]upstream.Key
-	unresolved  map[upstream.Key][]ingress.Problem // what Resolve last complained of
+	plan        plan                                    // what is live
+	config      bool                                    // plan is set
+	resolved    map[upstream.Key]upstream.Resolution    // what the live table's pools were given
+	keys        map[types.NamespacedName][]upstream.Key // those of resolved, by Service
+	unresolved  map[upstream.Key][]ingress.Problem      // what Resolve last complained of
 	quarantined map[types.UID]*netv1.Ingress
 	panics      map[string]struct{} // those that were logged
 	holdUntil   time.Time
@@ -123,21 +122,7 @@ func (c *Controller) withExtra(known []ingress.Problem) []ingress.Problem {
 
 // Run serves what the Source has until ctx ends, or until the Source fails for good.
 func (c *Controller) Run(ctx context.Context) error {
-	c.changes.wake = make(chan struct{}, 1)
-	c.resolved = make(map[upstream.Key]upstream.Resolution)
-	c.unresolved = make(map[upstream.Key][]ingress.Problem)
-	c.quarantined = make(map[types.UID]*netv1.Ingress)
-	c.panics = make(map[string]struct{})
-	if c.HoldOff == 0 {
-		c.HoldOff = 15 * time.Millisecond
-	}
-	if c.Log == nil {
-		c.Log = zap.NewNop()
-	}
-	if c.translate == nil {
-		c.translate = c.Translator.Translate
-	}
-
+	c.begin()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 1)
@@ -168,6 +153,25 @@ func (c *Controller) Run(ctx context.Context) error {
 		if wait := c.step(); wait > 0 {
 			hold.Reset(wait)
 		}
+	}
+}
+
+// begin sets what Run needs.
+func (c *Controller) begin() {
+	c.changes.wake = make(chan struct{}, 1)
+	c.resolved = make(map[upstream.Key]upstream.Resolution)
+	c.keys = make(map[types.NamespacedName][]upstream.Key)
+	c.unresolved = make(map[upstream.Key][]ingress.Problem)
+	c.quarantined = make(map[types.UID]*netv1.Ingress)
+	c.panics = make(map[string]struct{})
+	if c.HoldOff == 0 {
+		c.HoldOff = 15 * time.Millisecond
+	}
+	if c.Log == nil {
+		c.Log = zap.NewNop()
+	}
+	if c.translate == nil {
+		c.translate = c.Translator.Translate
 	}
 }
 
@@ -225,12 +229,14 @@ func (c *Controller) full(s *ingress.Snapshot, since time.Time) {
 		c.update(Update{Since: since, Took: took, Err: err})
 		return
 	}
-	log := c.Log.Debug
+	level := zap.DebugLevel
 	if first {
-		log = c.Log.Info
+		level = zap.InfoLevel
 	}
-	log("table made", zap.Bool("swapped", swapped), zap.Uint64("generation", c.plan.table.Generation()), zap.Int("routes", c.plan.table.Len()),
-		zap.Int("ingresses", len(c.plan.result.Owned)), zap.Int("problems", len(*c.problems.Load())), zap.Duration("took", took))
+	if e := c.Log.Check(level, "table made"); e != nil {
+		e.Write(zap.Bool("swapped", swapped), zap.Uint64("generation", c.plan.table.Generation()), zap.Int("ingresses", len(c.plan.result.Owned)),
+			zap.Int("rules", len(c.plan.result.Config.Rules)), zap.Int("problems", len(*c.problems.Load())), zap.Duration("took", took))
+	}
 	c.ready.Store(true)
 	c.update(Update{Since: since, Took: took, Swapped: swapped})
 }
@@ -238,7 +244,8 @@ func (c *Controller) full(s *ingress.Snapshot, since time.Time) {
 // install makes p live. Make before break: the pools are filled and the certificates stored
 // before the table that needs them is live; what it no longer needs goes last.
 func (c *Controller) install(p plan, swap bool) {
-	for k := range p.table.Keys() {
+	keys := p.table.Keys()
+	for k := range keys {
 		c.resolve(k, p.result.Resolutions[k])
 	}
 	if c.config && equalCertificates(c.plan.result, p.result) {
@@ -248,8 +255,8 @@ func (c *Controller) install(p plan, swap bool) {
 	}
 	if swap {
 		c.Proxy.Swap(p.table)
-		c.Pools.Retain(p.table.Keys())
-		c.index(p.table.Keys())
+		c.Pools.Retain(keys)
+		c.forget(keys)
 	}
 	c.plan, c.config = p, true
 	problems := mergeProblems(p.result.Problems, ingress.ConflictProblems(p.conflicts), c.quarantineProblems())
@@ -258,23 +265,39 @@ func (c *Controller) install(p plan, swap bool) {
 
 // resolve gives the Pool of k what k leads to, if that changed.
 func (c *Controller) resolve(k upstream.Key, r upstream.Resolution) {
-	if last, ok := c.resolved[k]; ok && equalResolution(last, r) {
+	last, known := c.resolved[k]
+	if known && equalResolution(last, r) {
 		return
+	}
+	if !known {
+		name := serviceName(k)
+		c.keys[name] = append(c.keys[name], k)
 	}
 	c.resolved[k] = r
 	c.Pools.Pool(k).Set(r)
 }
 
-// index notes which backends each Service has, and forgets the pools that were given up.
-func (c *Controller) index(keys map[upstream.Key]struct{}) {
-	c.keys = make(map[types.NamespacedName][]upstream.Key, len(keys))
-	for k := range keys {
-		name := types.NamespacedName{Namespace: k.Namespace, Name: k.Service}
-		c.keys[name] = append(c.keys[name], k)
+// forget drops what is known of the pools that the Registry no longer keeps.
+func (c *Controller) forget(keys map[upstream.Key]struct{}) {
+	if len(c.resolved) == len(keys) { // all of keys are in resolved
+		return
 	}
-	gone := func(k upstream.Key) bool { _, ok := keys[k]; return !ok }
-	maps.DeleteFunc(c.resolved, func(k upstream.Key, _ upstream.Resolution) bool { return gone(k) })
-	maps.DeleteFunc(c.unresolved, func(k upstream.Key, _ []ingress.Problem) bool { return gone(k) })
+	for k := range c.resolved {
+		if _, kept := keys[k]; kept {
+			continue
+		}
+		delete(c.resolved, k)
+		delete(c.unresolved, k)
+		name := serviceName(k)
+		c.keys[name] = slices.DeleteFunc(c.keys[name], func(other upstream.Key) bool { return other == k })
+		if len(c.keys[name]) == 0 {
+			delete(c.keys, name)
+		}
+	}
+}
+
+func serviceName(k upstream.Key) types.NamespacedName {
+	return types.NamespacedName{Namespace: k.Namespace, Name: k.Service}
 }
 
 // endpoints resolves the backends of the given Services again. When their Problems changed a

@@ -26,7 +26,7 @@ type statuses struct {
 
 	mu     sync.Mutex
 	live   map[types.NamespacedName]liveStatus
-	listen func(types.NamespacedName) // nil for none; it must not block
+	listen func(types.NamespacedName, liveStatus) // nil for none; it must not block
 }
 
 // strip removes from an Ingress what nobody reads and keeps of its managedFields the one line
@@ -48,23 +48,23 @@ func (s *statuses) wroteStatus(ing *netv1.Ingress) bool {
 
 // see notes a version of an Ingress.
 func (s *statuses) see(ing *netv1.Ingress, gone bool) {
-	s.mu.Lock()
 	name := keyOf(ing)
+	live := liveStatus{
+		uid: ing.UID, version: ing.ResourceVersion, addresses: ing.Status.LoadBalancer.Ingress, ours: s.wroteStatus(ing),
+	}
+	s.mu.Lock()
+	if s.live == nil {
+		s.live = make(map[types.NamespacedName]liveStatus)
+	}
 	if gone {
 		delete(s.live, name)
 	} else {
-		if s.live == nil {
-			s.live = make(map[types.NamespacedName]liveStatus)
-		}
-		s.live[name] = liveStatus{
-			uid: ing.UID, version: ing.ResourceVersion,
-			addresses: ing.Status.LoadBalancer.Ingress, ours: s.wroteStatus(ing),
-		}
+		s.live[name] = live
 	}
 	listen := s.listen
 	s.mu.Unlock()
-	if listen != nil {
-		listen(name)
+	if listen != nil && !gone {
+		listen(name, live)
 	}
 }
 
@@ -76,19 +76,17 @@ func (s *statuses) get(name types.NamespacedName) (liveStatus, bool) {
 	return l, ok
 }
 
-// names are the Ingresses that there are.
-func (s *statuses) names() []types.NamespacedName {
+// each calls f for the status of each Ingress, with the lock held: f must not call methods of s.
+func (s *statuses) each(f func(types.NamespacedName, liveStatus)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	names := make([]types.NamespacedName, 0, len(s.live))
-	for name := range s.live {
-		names = append(names, name)
+	for name, live := range s.live {
+		f(name, live)
 	}
-	return names
 }
 
 // setListener has f told of every version of an Ingress that comes; nil for nobody.
-func (s *statuses) setListener(f func(types.NamespacedName)) {
+func (s *statuses) setListener(f func(types.NamespacedName, liveStatus)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.listen = f

@@ -110,11 +110,13 @@ func (s *Status) Clear(ctx context.Context) error {
 		return nil
 	}
 	w := &statusWriter{Status: s, records: make(map[types.NamespacedName]*writeRecord)}
-	for _, name := range s.Cluster.statuses.names() {
-		live, ok := s.Cluster.statuses.get(name)
-		if !ok || !live.ours || len(live.addresses) == 0 {
-			continue
+	ours := make(map[types.NamespacedName]liveStatus)
+	s.Cluster.statuses.each(func(name types.NamespacedName, live liveStatus) {
+		if live.ours && len(live.addresses) > 0 {
+			ours[name] = live
 		}
+	})
+	for name, live := range ours {
 		if err := w.write(ctx, name, live, nil); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			return err
 		}
@@ -142,11 +144,11 @@ type writeRecord struct {
 }
 
 // seen is told of every version of an Ingress.
-func (w *statusWriter) seen(name types.NamespacedName) {
+func (w *statusWriter) seen(name types.NamespacedName, live liveStatus) {
 	w.mu.Lock()
 	wanted := w.wanted
 	w.mu.Unlock()
-	if wanted != nil && wanted.differs(&w.Cluster.statuses, name) {
+	if wanted != nil && wanted.differs(name, live) {
 		w.delayed.Add(name)
 	}
 }
@@ -166,11 +168,11 @@ func (w *statusWriter) look() {
 	w.mu.Lock()
 	w.wanted = wanted
 	w.mu.Unlock()
-	for _, name := range w.Cluster.statuses.names() {
-		if wanted.differs(&w.Cluster.statuses, name) {
+	w.Cluster.statuses.each(func(name types.NamespacedName, live liveStatus) {
+		if wanted.differs(name, live) {
 			w.delayed.Add(name)
 		}
-	}
+	})
 }
 
 func (w *statusWriter) work(ctx context.Context) {
