@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,7 +20,8 @@ import (
 )
 
 // TestScale serves many Ingresses: FAIRLEAD_E2E_SCALE of them, 1,000 if it is not set. It
-// reports how long the start, a change and the writing of every status take.
+// reports how long the start, a change and the writing of every status take. With
+// FAIRLEAD_E2E_PROFILE set to a folder it leaves heap profiles there.
 func TestScale(t *testing.T) {
 	n := 1000
 	if s := os.Getenv("FAIRLEAD_E2E_SCALE"); s != "" {
@@ -45,9 +47,10 @@ func TestScale(t *testing.T) {
 	t.Logf("%d Ingresses with Services and EndpointSlices made in %v", n, time.Since(begin).Round(time.Millisecond))
 
 	begin = time.Now()
-	f := c.Serve(t, InstanceOptions{Args: []string{"--publish-status-address", "192.0.2.10"}})
+	f := c.Serve(t, InstanceOptions{Args: []string{"--publish-status-address", "192.0.2.10", "--profiling"}})
 	f.WaitReady(t)
 	t.Logf("ready %v after the start, resident %d MiB", time.Since(begin).Round(time.Millisecond), resident(t, f))
+	profile(t, f, "ready")
 	last := fmt.Sprintf("site-%d.example/", n-1)
 	if a := f.Get(last); a.Backend != "web" {
 		t.Fatalf("%s: %+v, want 200 from web", last, a)
@@ -85,6 +88,21 @@ func TestScale(t *testing.T) {
 	}
 	t.Logf("a new Ingress was served after %v on average, %v at most (looked at every 20 ms)", (sum / changes).Round(time.Millisecond), longest.Round(time.Millisecond))
 	t.Logf("resident %d MiB", resident(t, f))
+	profile(t, f, "end")
+	t.Logf("resident %d MiB after a collection", resident(t, f))
+}
+
+// profile leaves a heap profile in the folder FAIRLEAD_E2E_PROFILE, if there is one.
+func profile(t *testing.T, f *Instance, name string) {
+	t.Helper()
+	dir := os.Getenv("FAIRLEAD_E2E_PROFILE")
+	heap := f.Admin("/debug/pprof/heap?gc=1")
+	if dir == "" || heap.Status != http.StatusOK {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".heap"), []byte(heap.Body), 0o644); err != nil {
+		t.Error(err)
+	}
 }
 
 // create makes a Service with an endpoint, and then an Ingress for it.
