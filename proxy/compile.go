@@ -16,9 +16,11 @@ type Table struct {
 	compiled map[*Rule]*route
 	keys     map[upstream.Key]struct{}
 	// fallback answers what no rule matches; nil answers 404.
-	fallback   http.Handler
-	unmatched  Recorder
-	generation uint64 // set by Swap
+	fallback http.Handler
+	// fallbackKey is where fallback leads to.
+	fallbackKey upstream.Key
+	unmatched   Recorder
+	generation  uint64 // set by Swap
 }
 
 // Generation counts the tables that went live, from 1; 0 before Swap.
@@ -117,7 +119,7 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 	}
 	if c.DefaultBackend != (upstream.Key{}) {
 		t.keys[c.DefaultBackend] = struct{}{}
-		t.fallback = p.forwarder(p.Pools.Pool(c.DefaultBackend))
+		t.fallback, t.fallbackKey = p.forwarder(p.Pools.Pool(c.DefaultBackend)), c.DefaultBackend
 	}
 	t.unmatched = p.recorder(nil)
 	var conflicts []router.Conflict

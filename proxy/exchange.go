@@ -51,6 +51,10 @@ type Exchange struct {
 	ClientAborted bool
 
 	Attempts upstream.Attempts
+
+	// rehearsal is for Decide: the request is not sent to a backend, and forwarded says that
+	// it would have been.
+	rehearsal, forwarded bool
 }
 
 // StatusClientClosedRequest is logged when the client went away before it got a status. It is

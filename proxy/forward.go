@@ -27,6 +27,10 @@ func (p *Proxy) forwarder(pool *upstream.Pool) http.Handler { return &forwarder{
 
 func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchangeOf(w)
+	if x.rehearsal {
+		x.forwarded = true
+		return
+	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	interim := &interim{w: w, enabled: r.ProtoAtLeast(1, 1)}

@@ -65,6 +65,9 @@ func (p *Proxy) Drain() { p.draining.Store(true) }
 
 var writers = sync.Pool{New: func() any { return &responseWriter{x: new(Exchange)} }}
 
+// starting is answered before the first table is live.
+var starting = Answer{http.StatusServiceUnavailable, "starting"}
+
 // ServeHTTP routes r and runs it through its route's handler.
 func (p *Proxy) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	p.inFlight.Add(1)
@@ -102,46 +105,31 @@ func (p *Proxy) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if t.generation == 0 {
 		// Not ready, and no load balancer should send requests here; but a 404 would be a lie.
 		w.Header().Set("Retry-After", "1")
-		Answer{http.StatusServiceUnavailable, "starting"}.ServeHTTP(w, r)
+		starting.ServeHTTP(w, r)
 		return
 	}
 	if a := p.admit(x, r); a != (Answer{}) {
 		a.ServeHTTP(w, r)
 		return
 	}
-	path, err := router.CanonicalPath(escapedPath(r))
-	if err != nil {
-		fail(w, r, http.StatusBadRequest, "bad-path", err)
-		return
-	}
-	matched, outcome := t.routes.Lookup(x.Host, path.Match)
-	x.Outcome = outcome
-	if path.Slashes {
-		// An encoded slash or a backslash is a separator to some backends and a letter to
-		// others. Where the two readings choose the same route nobody can be misled.
-		if other, _ := t.routes.Lookup(x.Host, path.AsSlashes()); other != matched {
-			fail(w, r, http.StatusBadRequest, "ambiguous-path",
-				fmt.Errorf("path %q: %%2F, %%5C or a backslash read as a separator would choose another route", path.Match))
-			return
-		}
-	}
-	if path.DotSegments {
-		forwardPath(r, path.Forward)
+	d := t.decide(x.Host, escapedPath(r))
+	x.Outcome = d.Outcome
+	if d.Path.DotSegments {
+		forwardPath(r, d.Path.Forward)
 	}
 	switch {
-	case matched != nil:
-		rt := matched.Handler.(*route)
+	case d.Answer != (Answer{}):
+		x.Err = d.Err
+		d.Answer.ServeHTTP(w, r)
+	case d.route != nil:
+		rt := d.route
 		x.Rule, record = rt.rule, rt.record
 		t = nil // a long-lived request must not keep the whole table
 		rt.ServeHTTP(w, r)
-	case t.fallback != nil:
+	default:
 		h := t.fallback
 		t = nil
 		h.ServeHTTP(w, r)
-	case outcome == router.NoHost:
-		Answer{http.StatusNotFound, "no-host-rule"}.ServeHTTP(w, r)
-	default:
-		Answer{http.StatusNotFound, "no-path-rule"}.ServeHTTP(w, r)
 	}
 }
 
