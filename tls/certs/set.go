@@ -64,9 +64,10 @@ func (s *Set) Bindings() []Binding {
 	return s.bindings
 }
 
-// certificate returns the certificate for a client, or nil and the reason to generate one for.
-// The default certificate comes with the reason too.
-func (s *Set) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, string) {
+// Certificate returns the certificate for a client, or nil and the reason why one is generated
+// for it. The default certificate comes with the reason why no other is served; what a Binding
+// has comes with "".
+func (s *Set) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, string) {
 	if s == nil {
 		return nil, reasonEmpty
 	}

@@ -21,7 +21,7 @@ func (st *Store) Set() *Set { return st.set.Load() }
 
 // GetCertificate is for tls.Config.GetCertificate. It has a certificate for every client.
 func (st *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	cert, reason := st.set.Load().certificate(hello)
+	cert, reason := st.set.Load().Certificate(hello)
 	if cert != nil {
 		return cert, nil
 	}

@@ -173,7 +173,7 @@ func TestTrailingDot(t *testing.T) {
 		"a.example..": nil, ".example": nil, ".": nil, "..": nil, "*.example": wild, "example.": nil,
 		long: nil, long[1:]: wild,
 	} {
-		if got, reason := s.certificate(&tls.ClientHelloInfo{ServerName: name}); got != want {
+		if got, reason := s.Certificate(&tls.ClientHelloInfo{ServerName: name}); got != want {
 			t.Errorf("%.20q: got another certificate, or none: %s", name, reason)
 		}
 	}
