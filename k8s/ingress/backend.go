@@ -197,10 +197,7 @@ func (t *Translator) resolve(s *Snapshot, gone, fresh []*entry) map[upstream.Key
 func (t *Translator) Resolve(s *Snapshot, k upstream.Key) (upstream.Resolution, []Problem) {
 	b := t.backends.byKey[k]
 	if b == nil {
-		other := newBackends(upstream.Key{})
-		b = &backend{key: k}
-		other.refresh(b, &t.options, s)
-		return b.resolved, sorted(b.problems(&other))
+		return Resolve(t.options, s, k)
 	}
 	t.backends.refresh(b, &t.options, s)
 	return b.resolved, sorted(b.problems(&t.backends))

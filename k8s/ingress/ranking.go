@@ -16,7 +16,7 @@ func (t *Translator) claim(s *Snapshot) (gone, fresh []*entry) {
 	if sameClasses && sameSlice(t.last.Ingresses, s.Ingresses) {
 		return nil, nil
 	}
-	cs := newClasses(&t.options, s.Classes)
+	cs := newClasses(t.options, s.Classes)
 	t.classProblems = cs.problems(s.Classes)
 	for _, ing := range s.Ingresses {
 		e, known := t.known[ing]
@@ -28,8 +28,9 @@ func (t *Translator) claim(s *Snapshot) (gone, fresh []*entry) {
 		if known && sameClasses {
 			continue
 		}
-		var ours bool
-		ours, e.classProblem = cs.claims(ing)
+		c := cs.Claim(ing)
+		ours := c.Whose == Ours
+		e.classProblem = c.Problem
 		if ours && !e.alive {
 			if !e.complete {
 				read(&t.options, e)

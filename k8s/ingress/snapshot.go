@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	netv1 "k8s.io/api/networking/v1"
@@ -24,4 +25,21 @@ type Snapshot struct {
 	// LocalEndpoints allows endpoint addresses on the loopback interface: true for a
 	// directory of manifests, never for a cluster.
 	LocalEndpoints bool
+	// Around is what explanations look at beyond what is served; nil where nothing of it was
+	// read. It has no influence on what is served.
+	Around *Surroundings
+}
+
+// Surroundings are the objects around those that are served. They may be older than the rest
+// of a Snapshot.
+type Surroundings struct {
+	Pods            []*corev1.Pod
+	NetworkPolicies []*netv1.NetworkPolicy
+	Namespaces      []*corev1.Namespace
+	Nodes           []*corev1.Node
+	ConfigMaps      []*corev1.ConfigMap
+	Leases          []*coordinationv1.Lease
+	// Unread says of each kind that could not be read why, by its name ("Pod"). The list of
+	// such a kind is empty, which means nothing.
+	Unread map[string]error
 }

@@ -59,6 +59,7 @@ func (b *builder) build(classed map[*netv1.Ingress]*netv1.Ingress) (*Manifests, 
 		Slices:         make(map[types.NamespacedName][]*discoveryv1.EndpointSlice),
 		Secrets:        make(map[types.NamespacedName]*corev1.Secret),
 		LocalEndpoints: true,
+		Around:         new(ingress.Surroundings),
 	}
 	for _, p := range b.accepted {
 		name := types.NamespacedName{Namespace: p.obj.id.Namespace, Name: p.obj.id.Name}
@@ -79,6 +80,16 @@ func (b *builder) build(classed map[*netv1.Ingress]*netv1.Ingress) (*Manifests, 
 				continue
 			}
 			s.Slices[name] = append(s.Slices[name], o)
+		case *corev1.Pod:
+			s.Around.Pods = append(s.Around.Pods, o)
+		case *netv1.NetworkPolicy:
+			s.Around.NetworkPolicies = append(s.Around.NetworkPolicies, o)
+		case *corev1.Namespace:
+			s.Around.Namespaces = append(s.Around.Namespaces, o)
+		case *corev1.Node:
+			s.Around.Nodes = append(s.Around.Nodes, o)
+		case *corev1.ConfigMap:
+			s.Around.ConfigMaps = append(s.Around.ConfigMaps, o)
 		}
 	}
 	used := make(map[*netv1.Ingress]*netv1.Ingress)

@@ -136,7 +136,7 @@ func apiGroup(apiVersion string) string {
 // content decodes n, or reports why the API server would refuse it and returns nil.
 func (r *objectReader) content(id ingress.Object, k kind, n *yaml.Node) *content {
 	severity := ingress.Warning
-	if k.used {
+	if k.served {
 		severity = ingress.Error
 	}
 	refuse := func(line int, reason ingress.Reason, field string, err error) {
@@ -181,9 +181,6 @@ func (r *objectReader) content(id ingress.Object, k kind, n *yaml.Node) *content
 	}
 	if len(errs) > 0 {
 		return nil
-	}
-	if !k.used {
-		return &content{key: key, id: id}
 	}
 	obj.SetManagedFields(nil)
 	return &content{key, id, obj}

@@ -25,6 +25,12 @@ func diff(a, b *ingress.Snapshot) (services []types.NamespacedName, other bool) 
 		!maps.Equal(a.Services, b.Services) || !maps.Equal(a.Secrets, b.Secrets)
 }
 
+// sameAround reports whether two Snapshots have the same objects around what is served.
+func sameAround(a, b *ingress.Surroundings) bool {
+	return sameSet(a.Pods, b.Pods) && sameSet(a.NetworkPolicies, b.NetworkPolicies) && sameSet(a.Namespaces, b.Namespaces) &&
+		sameSet(a.Nodes, b.Nodes) && sameSet(a.ConfigMaps, b.ConfigMaps)
+}
+
 // sameSet reports whether two lists without repetitions hold the same pointers.
 func sameSet[T any](a, b []*T) bool {
 	if len(a) != len(b) {

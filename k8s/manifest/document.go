@@ -30,7 +30,7 @@ type object struct {
 type content struct {
 	key    contentKey
 	id     ingress.Object // without a UID
-	object metav1.Object  // nil when the kind is of no use
+	object metav1.Object
 }
 
 type contentKey struct {

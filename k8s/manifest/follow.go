@@ -143,7 +143,13 @@ func (f *follower) publish(m *Manifests) {
 	old := f.current.Load()
 	services, other := diff(old.snapshot, m.snapshot)
 	if len(services) == 0 && !other {
+		around := m.snapshot.Around
 		m.snapshot = old.snapshot
+		if !sameAround(old.snapshot.Around, around) {
+			// The lists and maps stay the same memory: nothing that is served is different.
+			m.snapshot = new(*old.snapshot)
+			m.snapshot.Around = around
+		}
 	}
 	f.current.Store(m)
 	if other || !sameProblems(old.problems, m.problems) {

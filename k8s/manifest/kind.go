@@ -17,7 +17,7 @@ type kind struct {
 	version    string
 	old        []string // groups and versions that this kind had once, such as "extensions/v1beta1"
 	clustered  bool     // has no namespace
-	used       bool     // goes into the Snapshot; others are only checked
+	served     bool     // decides what is served; others are for explanations
 	labelNames bool     // names are DNS labels, not DNS names
 
 	new func() metav1.Object
@@ -52,28 +52,31 @@ func kindNamed(name string) (kind, bool) {
 	k := kind{name: name, version: "v1"}
 	switch name {
 	case "Ingress":
-		k.group, k.used = netv1.GroupName, true
+		k.group, k.served = netv1.GroupName, true
 		k.old = []string{"extensions/v1beta1", "networking.k8s.io/v1beta1"}
 		return of(k, checkIngress), true
 	case "IngressClass":
-		k.group, k.used, k.clustered = netv1.GroupName, true, true
+		k.group, k.served, k.clustered = netv1.GroupName, true, true
 		k.old = []string{"networking.k8s.io/v1beta1"}
 		return of(k, checkIngressClass), true
 	case "Service":
-		k.used, k.labelNames = true, true
+		k.served, k.labelNames = true, true
 		return of(k, checkService), true
 	case "EndpointSlice":
-		k.group, k.used = discoveryv1.GroupName, true
+		k.group, k.served = discoveryv1.GroupName, true
 		k.old = []string{"discovery.k8s.io/v1alpha1", "discovery.k8s.io/v1beta1"}
 		return of(k, checkEndpointSlice), true
 	case "Secret":
-		k.used = true
+		k.served = true
 		return of(k, checkSecret), true
 	case "ConfigMap":
 		return of[corev1.ConfigMap](k, nil), true
 	case "Namespace":
 		k.clustered, k.labelNames = true, true
 		return of[corev1.Namespace](k, nil), true
+	case "Node":
+		k.clustered = true
+		return of[corev1.Node](k, nil), true
 	case "Pod":
 		return of[corev1.Pod](k, nil), true
 	case "NetworkPolicy":
