@@ -52,8 +52,11 @@ func attackCommand(args []string, out io.Writer) error {
 	return json.NewEncoder(out).Encode(a)
 }
 
-// attack sends requests for the only route of a row. Latencies are kept one by one: their
-// percentiles are exact.
+// lead is how long an attack lasts before it counts: its connections are opened then.
+const lead = 500 * time.Millisecond
+
+// attack sends requests for the only route of a row, and counts those that fall due within d
+// after the lead. Latencies are kept one by one: their percentiles are exact.
 func attack(to asker, rate int, d time.Duration, connections int) (Attack, error) {
 	client := to.client()
 	transport := client.Transport.(*http.Transport)
@@ -74,8 +77,11 @@ func attack(to asker, rate int, d time.Duration, connections int) (Attack, error
 	result := Attack{Asked: float64(rate)}
 	var latencies []time.Duration
 	var first, last time.Time
-	failed := 0
-	for r := range attacker.Attack(vegeta.NewStaticTargeter(target), vegeta.Rate{Freq: rate, Per: time.Second}, d, "") {
+	failed, began := 0, time.Now()
+	for r := range attacker.Attack(vegeta.NewStaticTargeter(target), vegeta.Rate{Freq: rate, Per: time.Second}, lead+d, "") {
+		if r.Timestamp.Sub(began) < lead {
+			continue
+		}
 		result.Requests++
 		if first.IsZero() || r.Timestamp.Before(first) {
 			first = r.Timestamp

@@ -28,8 +28,8 @@ func TestAttack(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &a); err != nil {
 		t.Fatal(err)
 	}
-	if a.Requests < 100 || int64(a.Requests) != seen.Load() || a.Asked != 200 || a.Sent > 250 || a.Failed != 0 {
-		t.Errorf("want some 200 requests at 200 a second, and as many seen: %d, got %+v", seen.Load(), a)
+	if a.Requests < 100 || int64(a.Requests) > seen.Load() || a.Asked != 200 || a.Sent > 250 || a.Failed != 0 {
+		t.Errorf("want some 200 requests at 200 a second, of %d that were seen, got %+v", seen.Load(), a)
 	}
 	if a.P50 <= 0 || a.P50 > a.P99 || a.P99 > a.P999 || a.P999 > a.Max {
 		t.Errorf("want percentiles that grow, got %+v", a)
@@ -39,11 +39,11 @@ func TestAttack(t *testing.T) {
 // TestAttackIsOpen lets a server stall once: requests that fell due meanwhile count as slow.
 func TestAttackIsOpen(t *testing.T) {
 	const stall = 300 * time.Millisecond
-	var first atomic.Bool
-	var mu chan struct{} = make(chan struct{}, 1)
+	var n atomic.Int64
+	mu := make(chan struct{}, 1)
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		mu <- struct{}{}
-		if first.CompareAndSwap(false, true) {
+		if n.Add(1) == 80 { // after the lead
 			<-time.After(stall)
 		}
 		<-mu
@@ -54,10 +54,10 @@ func TestAttackIsOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	// 30 of 100 requests fell due during the stall: a loop that waits would have seen one.
-	if late := a.Max; late < 250_000 {
-		t.Errorf("want a latency of 300 ms, got %.0f us", late)
+	if a.Max < 250_000 {
+		t.Errorf("want a latency of 300 ms, got %.0f us", a.Max)
 	}
-	if a.P99 < 100_000 {
+	if a.P99 < 200_000 {
 		t.Errorf("want the requests during the stall to be slow, got %+v", a)
 	}
 }

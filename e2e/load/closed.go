@@ -11,6 +11,14 @@ import (
 // favours none. A subject that fails is left out of the rest of the row.
 func (b *bench) closed(ctx context.Context, r Row, subjects []subject) (RowResult, error) {
 	result := RowResult{Row: r}
+	err := b.measureAll(ctx, r, subjects, &result)
+	for i := range result.Subjects {
+		result.Subjects[i].finish()
+	}
+	return result, err
+}
+
+func (b *bench) measureAll(ctx context.Context, r Row, subjects []subject, result *RowResult) error {
 	for _, s := range subjects {
 		result.Subjects = append(result.Subjects, SubjectResult{Name: s.name})
 	}
@@ -32,7 +40,7 @@ func (b *bench) closed(ctx context.Context, r Row, subjects []subject) (RowResul
 			taken, err := b.measure(ctx, subjects[i], r)
 			if err != nil {
 				if err := fail(i, err); err != nil {
-					return result, err
+					return err
 				}
 				continue
 			}
@@ -42,18 +50,17 @@ func (b *bench) closed(ctx context.Context, r Row, subjects []subject) (RowResul
 	}
 	for i := range subjects {
 		s := &result.Subjects[i]
-		s.finish()
 		if failed[i] || b.counting == 0 {
 			continue
 		}
 		var err error
 		if s.Counts, err = b.count(ctx, subjects[i], r); err != nil {
 			if err := fail(i, fmt.Errorf("counting: %w", err)); err != nil {
-				return result, err
+				return err
 			}
 		}
 	}
-	return result, ctx.Err()
+	return ctx.Err()
 }
 
 // order is that of n subjects in a round.

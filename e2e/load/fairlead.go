@@ -32,7 +32,7 @@ func build(ctx context.Context, root, dir string) (string, error) {
 
 // fairleadSubject is a fairlead binary with flags in addition to those that it needs.
 func fairleadSubject(name, binary string, flags []string) subject {
-	return subject{name: name, launch: func(at place, r Row, log *os.File) (*proxy, error) {
+	return subject{name: name, binary: binary, flags: flags, launch: func(at place, r Row, log *os.File) (*proxy, error) {
 		addresses, err := freeAddresses(3)
 		if err != nil {
 			return nil, err
@@ -130,26 +130,32 @@ data: {tls.crt: %s, tls.key: %s}
 `, at.backendPort, base64.StdEncoding.EncodeToString(at.cert), base64.StdEncoding.EncodeToString(at.key))
 	switch {
 	case r.Routes == 0:
-		writeIngress(&b, "all", "", "/")
+		writeIngress(&b, r, "all", "", "/")
 	case !r.many():
-		writeIngress(&b, "one", "localhost", "/")
+		writeIngress(&b, r, "one", "localhost", "/")
 	}
 	for i := 0; r.many() && i < r.Routes; i += pathsPerHost {
 		var paths []string
 		for j := i; j < i+pathsPerHost; j++ {
 			paths = append(paths, routePath(j))
 		}
-		writeIngress(&b, fmt.Sprintf("many-%d", i), routeHost(i), paths...)
+		writeIngress(&b, r, fmt.Sprintf("many-%d", i), routeHost(i), paths...)
 	}
 	return b.String()
 }
 
-// writeIngress writes an Ingress for a host; an empty one is every host.
-func writeIngress(b *strings.Builder, name, host string, paths ...string) {
+// writeIngress writes an Ingress for a host; an empty one is every host. It has a certificate
+// where the row's requests come over TLS.
+func writeIngress(b *strings.Builder, r Row, name, host string, paths ...string) {
 	fmt.Fprintf(b, "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: %s, namespace: load}\nspec:\n", name)
+	switch {
+	case r.TLS && host == "":
+		b.WriteString("  tls: [{hosts: [localhost], secretName: app}]\n")
+	case r.TLS:
+		fmt.Fprintf(b, "  tls: [{hosts: [localhost, %s], secretName: app}]\n", host)
+	}
 	rule := "http:"
 	if host != "" {
-		fmt.Fprintf(b, "  tls: [{hosts: [%s], secretName: app}]\n", host)
 		rule = "host: " + host + "\n    http:"
 	}
 	fmt.Fprintf(b, "  rules:\n  - %s\n      paths:\n", rule)

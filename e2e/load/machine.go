@@ -16,10 +16,10 @@ type Machine struct {
 	Cores       int               `json:"cores"`
 	Kernel      string            `json:"kernel"`
 	Mitigations []string          `json:"mitigations"` // those that the kernel takes
-	Programs    map[string]string `json:"programs"`
+	Programs    map[string]string `json:"programs"`    // what each says of itself
 }
 
-func thisMachine(ctx context.Context, programs []string) Machine {
+func thisMachine(ctx context.Context, programs []string, subjects []subject) Machine {
 	m := Machine{Cores: runtime.NumCPU(), Programs: map[string]string{}}
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for line := range strings.Lines(string(text)) {
@@ -39,16 +39,21 @@ func thisMachine(ctx context.Context, programs []string) Machine {
 		}
 	}
 	for _, p := range programs {
-		if v := version(ctx, p); v != "" {
+		if v := version(ctx, p, "-v"); v != "" {
 			m.Programs[p] = v
+		}
+	}
+	for _, s := range subjects {
+		if s.binary != "" {
+			m.Programs[s.name] = strings.Join(append([]string{version(ctx, s.binary, "version"), "(" + s.binary + ")"}, s.flags...), " ")
 		}
 	}
 	return m
 }
 
 // version is the first line that the program says of itself. wrk says it with a status of 1.
-func version(ctx context.Context, program string) string {
-	text, _ := exec.CommandContext(ctx, program, "-v").CombinedOutput()
+func version(ctx context.Context, program, flag string) string {
+	text, _ := exec.CommandContext(ctx, program, flag).CombinedOutput()
 	line, _, _ := strings.Cut(string(text), "\n")
 	return strings.TrimSpace(line)
 }

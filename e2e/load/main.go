@@ -78,8 +78,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	}
 	defer b.backend.stop()
 
+	tools := func(p string) bool { return p == "strace" || p == "taskset" }
 	report := &Report{
-		Machine: thisMachine(ctx, slices.DeleteFunc(programs, func(p string) bool { return p == "strace" || p == "taskset" })),
+		Machine: thisMachine(ctx, slices.DeleteFunc(programs, tools), subjects),
 		Rounds:  s.rounds, Seconds: s.seconds,
 		Pinning: fmt.Sprintf("proxy on CPU %s, generator and backend on CPU %s", s.proxyCPUs, s.loadCPUs),
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -21,6 +22,7 @@ type process struct {
 	log  string        // the file with what it wrote to its standard error
 	done chan struct{} // closed when it has ended
 	err  error         // of Wait; to be read after done
+	once sync.Once     // stop was called: its process group may be another's by now
 }
 
 // command says how a process is started.
@@ -64,7 +66,9 @@ func (c command) start() (*process, error) {
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
 // stop ends the process and what it started. It may be called again.
-func (p *process) stop() {
+func (p *process) stop() { p.once.Do(p.end) }
+
+func (p *process) end() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // an error says that it has ended
 	timer := time.NewTimer(stopTime)
 	defer timer.Stop()

@@ -46,7 +46,11 @@ type subject struct {
 	program string // that has to be installed; empty when there is nothing to install
 	// everything says that it routes all requests to the backend, whatever the row's routes.
 	everything bool
-	launch     func(at place, r Row, log *os.File) (*proxy, error)
+	// What runs, where it is a fairlead.
+	binary string
+	flags  []string
+
+	launch func(at place, r Row, log *os.File) (*proxy, error)
 }
 
 // start starts the subject for a row and waits until it serves.
