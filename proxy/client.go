@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -11,6 +12,14 @@ import (
 func peerAddr(r *http.Request) netip.Addr {
 	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		return ap.Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// addrOf is the IP address of a; the zero Addr when it has none.
+func addrOf(a net.Addr) netip.Addr {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
 	}
 	return netip.Addr{}
 }

@@ -48,7 +48,7 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var body *requestBody
 	if r.ContentLength != 0 {
-		body = newRequestBody(r, x, http.NewResponseController(w), f.p.readTimeout())
+		body = newRequestBody(r, x, http.NewResponseController(w))
 		// A backend may answer before it has read the whole body. HTTP/2 is so anyway.
 		_ = body.control.EnableFullDuplex()
 		body.declareTrailers(out, r)

@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -27,7 +28,22 @@ import (
 	"github.com/fairlead-ingress/fairlead/router"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// testEngine is what the fronts of the tests have.
+var testEngine Engine
+
+// TestMain runs every test with every engine: what a Proxy does must not depend on it.
+func TestMain(m *testing.M) {
+	for _, testEngine = range []Engine{HTTP1, NetHTTP} {
+		if code := m.Run(); code != 0 {
+			fmt.Fprintf(os.Stderr, "with engine %s\n", testEngine)
+			os.Exit(code)
+		}
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
 
 // patience bounds every wait of these tests. It is never the time that something should take.
 const patience = 20 * time.Second
@@ -78,7 +94,7 @@ func newFront(t *testing.T, config Config, edit func(*front)) *front {
 	f.Proxy = New(f.pools)
 	f.Observer = f
 	f.server = &Server{
-		Proxy: f.Proxy, HTTPAddress: "127.0.0.1:0", HTTPSAddress: "127.0.0.1:0", ShutdownDelay: -1,
+		Proxy: f.Proxy, HTTPAddress: "127.0.0.1:0", HTTPSAddress: "127.0.0.1:0", ShutdownDelay: -1, Engine: testEngine,
 		TLS: &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}},
 	}
 	if edit != nil {

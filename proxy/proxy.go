@@ -21,11 +21,6 @@ import (
 	"github.com/fairlead-ingress/fairlead/router"
 )
 
-const (
-	maxTarget = 8 << 10 // bytes of the request target; RFC 9110, 4.1 asks for at least 8000
-	maxFields = 100     // header fields of a request
-)
-
 // Proxy is the http.Handler of the data ports. Its exported fields are set before the first
 // request and not changed afterwards. Make it with New.
 type Proxy struct {
@@ -69,7 +64,11 @@ var writers = sync.Pool{New: func() any { return &responseWriter{x: new(Exchange
 var starting = Answer{http.StatusServiceUnavailable, "starting"}
 
 // ServeHTTP routes r and runs it through its route's handler.
-func (p *Proxy) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+func (p *Proxy) ServeHTTP(rw http.ResponseWriter, r *http.Request) { p.serve(rw, r, Answer{}) }
+
+// serve gives refusal to r, unless it is zero. The engine has found a reason for it that
+// concerns the protocol.
+func (p *Proxy) serve(rw http.ResponseWriter, r *http.Request, refusal Answer) {
 	p.inFlight.Add(1)
 	defer p.inFlight.Add(-1)
 	w := writers.Get().(*responseWriter)
@@ -108,7 +107,11 @@ func (p *Proxy) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		starting.ServeHTTP(w, r)
 		return
 	}
-	if a := p.admit(x, r); a != (Answer{}) {
+	a := p.admit(x, r)
+	if refusal != (Answer{}) {
+		a = refusal
+	}
+	if a != (Answer{}) {
 		a.ServeHTTP(w, r)
 		return
 	}
@@ -154,21 +157,18 @@ func (p *Proxy) admit(x *Exchange, r *http.Request) Answer {
 		}
 		delete(r.Header, "Host")
 	}
-	switch {
-	case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
 		return Answer{http.StatusMethodNotAllowed, "method-refused"}
-	case len(r.RequestURI) > maxTarget:
-		x.Target = x.Target[:maxTarget]
-		return Answer{http.StatusRequestURITooLong, "target-too-long"}
-	}
-	fields := 0
-	for _, values := range r.Header {
-		fields += len(values)
-	}
-	if fields > maxFields {
-		return Answer{http.StatusRequestHeaderFieldsTooLarge, "too-many-fields"}
 	}
 	return Answer{}
+}
+
+// refused records a request that an engine has answered itself, since it could not be
+// understood.
+func (p *Proxy) refused(scheme string, peer netip.Addr, a Answer, err error) {
+	if record := p.table.Load().unmatched; record != nil {
+		record(&Exchange{Start: time.Now(), Scheme: scheme, Peer: peer, ClientIP: peer, Status: a.Status, Reason: a.Reason, Err: err})
+	}
 }
 
 // finish completes the Exchange. It reports whether the connection must be aborted, because a

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// requestBody is the body of a request on its way to a backend. It counts what is read, gives
-// up on a client that sends nothing for too long, and passes trailers on.
+// requestBody is the body of a request on its way to a backend. It counts what is read and
+// passes trailers on.
 //
 // The connection to the backend may still be reading it when the response is complete. But the
 // server's body must not be read once the handler has returned, and closing that would wait
@@ -19,8 +19,6 @@ type requestBody struct {
 	x        *Exchange
 	length   int64 // as announced; -1 when it was not
 	control  *http.ResponseController
-	timeout  time.Duration
-	extended time.Time   // when the deadline was last moved
 	from, to http.Header // trailers: the client's, and those to send
 
 	mu      sync.Mutex
@@ -31,8 +29,8 @@ type requestBody struct {
 	err     error // of the last Read
 }
 
-func newRequestBody(r *http.Request, x *Exchange, control *http.ResponseController, timeout time.Duration) *requestBody {
-	b := &requestBody{source: r.Body, x: x, length: r.ContentLength, control: control, timeout: timeout}
+func newRequestBody(r *http.Request, x *Exchange, control *http.ResponseController) *requestBody {
+	b := &requestBody{source: r.Body, x: x, length: r.ContentLength, control: control}
 	b.idle.L = &b.mu
 	return b
 }
@@ -60,10 +58,6 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	b.reading = true
 	b.mu.Unlock()
 
-	if now := time.Now(); now.Sub(b.extended) > time.Second {
-		b.extended = now
-		_ = b.control.SetReadDeadline(now.Add(b.timeout)) // a server without deadlines has its own
-	}
 	n, err := b.source.Read(p)
 	if err == io.EOF {
 		for name := range b.to {

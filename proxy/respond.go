@@ -122,7 +122,6 @@ func (f *forwarder) stream(w http.ResponseWriter, resp *http.Response, cancel co
 	control := http.NewResponseController(w)
 	timeout := f.p.readTimeout()
 	var silent *time.Timer
-	var extended time.Time
 	var sent int64
 	for {
 		n, err := resp.Body.Read(buf[:])
@@ -130,10 +129,6 @@ func (f *forwarder) stream(w http.ResponseWriter, resp *http.Response, cancel co
 			silent.Stop()
 		}
 		if n > 0 {
-			if now := time.Now(); now.Sub(extended) > time.Second {
-				extended = now
-				_ = control.SetWriteDeadline(now.Add(timeout)) // a server without deadlines has its own
-			}
 			if _, werr := w.Write(buf[:n]); werr != nil {
 				return fmt.Errorf("%w: %w", errClientWrite, werr)
 			}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/net/http2"
 )
 
 // Default limits of the data ports.
@@ -42,16 +41,37 @@ type Server struct {
 	DrainTimeout time.Duration
 	// ConnState is told of every change of a connection, with "http" or "https"; nil for none.
 	ConnState func(listener string, c net.Conn, s http.ConnState)
+	// Engine is what speaks HTTP on the ports. The zero value is HTTP1.
+	Engine Engine
 	// Log gets what goes wrong with single connections, at debug level. Nil for none.
 	Log *zap.Logger
 
 	ports []*port
 }
 
+// Engine names an implementation of the wire.
+type Engine string
+
+const (
+	// HTTP1 is package http1, and golang.org/x/net/http2 where a client chooses that by ALPN.
+	HTTP1 Engine = "http1"
+	// NetHTTP is net/http's server with golang.org/x/net/http2, to compare with.
+	NetHTTP Engine = "net/http"
+)
+
+// engine serves the connections of one port.
+type engine interface {
+	serve(net.Listener) error // until shutdown or close; then http.ErrServerClosed
+	// drain makes every response from now on the last of its connection.
+	drain()
+	shutdown(context.Context) error // waits for the requests under way
+	close()
+}
+
 type port struct {
 	name     string
 	listener net.Listener
-	server   *http.Server
+	engine   engine
 }
 
 // Listen opens the ports, so that their addresses are known and errors show before anything
@@ -66,47 +86,44 @@ func (s *Server) Listen() error {
 			s.Close()
 			return fmt.Errorf("%s port: %w", p.name, err)
 		}
-		server, err := s.newServer(p.name)
+		e, err := s.newEngine(p.name)
 		if err != nil {
 			_ = l.Close()
 			s.Close()
 			return fmt.Errorf("%s port: %w", p.name, err)
 		}
-		s.ports = append(s.ports, &port{p.name, l, server})
+		s.ports = append(s.ports, &port{p.name, l, e})
 	}
 	return nil
 }
 
-func (s *Server) newServer(name string) (*http.Server, error) {
-	server := &http.Server{
-		Handler:           s.Proxy,
-		ReadHeaderTimeout: defaultHeadTimeout,
-		IdleTimeout:       or(s.IdleTimeout, defaultIdleTimeout),
-		MaxHeaderBytes:    maxHeadBytes,
-		// "OPTIONS *" is for the Proxy to answer, as every request is.
-		DisableGeneralOptionsHandler: true,
-	}
-	if s.ConnState != nil {
-		server.ConnState = func(c net.Conn, state http.ConnState) { s.ConnState(name, c, state) }
-	}
+func (s *Server) newEngine(name string) (engine, error) {
 	log := s.Log
 	if log == nil {
 		log = zap.NewNop()
 	}
-	server.ErrorLog, _ = zap.NewStdLogAt(log.Named(name), zap.DebugLevel) // fails for unknown levels only
-	if name == "http" {
-		return server, nil
+	e := engineOptions{
+		proxy: s.Proxy, idle: or(s.IdleTimeout, defaultIdleTimeout), log: log.Named(name),
 	}
-	server.TLSConfig = s.TLS.Clone()
-	return server, http2.ConfigureServer(server, &http2.Server{
-		MaxConcurrentStreams:         100,
-		MaxReadFrameSize:             16 << 10,
-		MaxUploadBufferPerStream:     64 << 10,
-		MaxUploadBufferPerConnection: 1 << 20,
-		MaxDecoderHeaderTableSize:    4 << 10,
-		IdleTimeout:                  server.IdleTimeout,
-		WriteByteTimeout:             s.Proxy.readTimeout(),
-	})
+	if s.ConnState != nil {
+		e.connState = func(c net.Conn, state http.ConnState) { s.ConnState(name, c, state) }
+	}
+	if name == "https" {
+		e.tls = s.TLS
+	}
+	if s.Engine == NetHTTP {
+		return newNetHTTP(e)
+	}
+	return newHTTP1(e)
+}
+
+// engineOptions are what an engine of one port needs.
+type engineOptions struct {
+	proxy     *Proxy
+	tls       *tls.Config // nil for a port in clear
+	idle      time.Duration
+	connState func(net.Conn, http.ConnState) // nil for none
+	log       *zap.Logger
 }
 
 func or(d, otherwise time.Duration) time.Duration {
@@ -130,12 +147,7 @@ func (s *Server) Serve() error {
 	failed := make(chan error, len(s.ports))
 	for _, p := range s.ports {
 		go func() {
-			var err error
-			if p.name == "https" {
-				err = p.server.ServeTLS(p.listener, "", "")
-			} else {
-				err = p.server.Serve(p.listener)
-			}
+			err := p.engine.serve(p.listener)
 			if errors.Is(err, http.ErrServerClosed) {
 				err = nil
 			} else {
@@ -158,6 +170,9 @@ func (s *Server) Serve() error {
 // and is an error. ctx cuts both times short.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Proxy.Drain()
+	for _, p := range s.ports {
+		p.engine.drain()
+	}
 	if delay := or(s.ShutdownDelay, defaultShutdownDelay); delay > 0 {
 		timer := time.NewTimer(delay)
 		select {
@@ -172,16 +187,16 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	errs := make([]error, len(s.ports)+1)
 	for i, p := range s.ports {
 		wg.Go(func() {
-			if err := p.server.Shutdown(ctx); err != nil {
+			if err := p.engine.shutdown(ctx); err != nil {
 				errs[i] = fmt.Errorf("%s port: requests were cut: %w", p.name, err)
-				_ = p.server.Close()
+				p.engine.close()
 			}
 		})
 	}
 	wg.Go(func() {
 		if err := s.Proxy.tunnels.wait(ctx); err != nil {
 			errs[len(s.ports)] = fmt.Errorf("%d WebSocket connections were cut: %w", s.Proxy.tunnels.len(), err)
-			s.Proxy.tunnels.closeAll()
+			s.Proxy.tunnels.each((*tunnelEnds).close)
 		}
 	})
 	wg.Wait()
@@ -191,8 +206,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // Close closes ports and connections at once.
 func (s *Server) Close() {
 	for _, p := range s.ports {
-		_ = p.server.Close()
+		p.engine.close()
 		_ = p.listener.Close()
 	}
-	s.Proxy.tunnels.closeAll()
+	s.Proxy.tunnels.each((*tunnelEnds).close)
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -100,10 +99,7 @@ func (e *tunnelEnds) close() {
 // tunnels are the connections that were taken over from the server and that it does not know
 // of when it shuts down. The zero value is empty.
 type tunnels struct {
-	mu   sync.Mutex
-	open map[*tunnelEnds]struct{}
-	idle chan struct{} // closed when open becomes empty; nil when nobody waits
-
+	openSet[*tunnelEnds]
 	linger time.Duration // tunnelLinger if zero; tests are in a hurry
 }
 
@@ -120,59 +116,6 @@ func (t *tunnels) closeAfter(e *tunnelEnds, err error) (stop func()) {
 	}
 	timer := time.AfterFunc(or(t.linger, tunnelLinger), e.close)
 	return func() { timer.Stop() }
-}
-
-func (t *tunnels) add(e *tunnelEnds) (done func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.open == nil {
-		t.open = make(map[*tunnelEnds]struct{})
-	}
-	t.open[e] = struct{}{}
-	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		delete(t.open, e)
-		if len(t.open) == 0 && t.idle != nil {
-			close(t.idle)
-			t.idle = nil
-		}
-	}
-}
-
-func (t *tunnels) len() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.open)
-}
-
-// wait returns when no tunnel is open, or with the error of ctx.
-func (t *tunnels) wait(ctx context.Context) error {
-	t.mu.Lock()
-	if len(t.open) == 0 {
-		t.mu.Unlock()
-		return nil
-	}
-	if t.idle == nil {
-		t.idle = make(chan struct{})
-	}
-	idle := t.idle
-	t.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// closeAll ends the tunnels that are open.
-func (t *tunnels) closeAll() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for e := range t.open {
-		e.close()
-	}
 }
 
 // Tunnels is the number of open WebSocket connections.

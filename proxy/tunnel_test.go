@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -67,6 +68,9 @@ func TestBytesBeforeTheUpgrade(t *testing.T) {
 		c.send(t, handshake+early)
 		for _, path := range []string{"/chat", "/smuggled"} {
 			_, body, err := c.receive(t, "GET")
+			if path == "/smuggled" && errors.Is(err, io.ErrUnexpectedEOF) {
+				break // the connection was closed: nobody has seen them
+			}
 			if err != nil {
 				t.Fatal(err)
 			}

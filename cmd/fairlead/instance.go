@@ -94,7 +94,7 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 		Proxy: in.proxy, HTTPAddress: s.httpAddress, HTTPSAddress: s.httpsAddress,
 		TLS:           &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: in.certs.GetCertificate},
 		ShutdownDelay: noneIfZero(s.shutdownDelay), DrainTimeout: noneIfZero(s.drainTimeout),
-		ConnState: in.metrics.ConnState, Log: log,
+		ConnState: in.metrics.ConnState, Log: log, Engine: proxy.Engine(s.engine),
 	}
 	if in.admin, err = newAdmin(s.adminAddress, in); err != nil {
 		return nil, errors.Join(err, in.close())

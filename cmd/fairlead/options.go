@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/fairlead-ingress/fairlead/proxy"
 )
 
 // options are the flags of serve. Those that ingress-nginx has too are named and meant as
@@ -41,6 +43,7 @@ type options struct {
 	accessLog string
 	logLevel  string
 	profiling bool
+	engine    string
 }
 
 func (o *options) register(f *pflag.FlagSet) {
@@ -69,6 +72,7 @@ func (o *options) register(f *pflag.FlagSet) {
 
 	f.StringVar(&o.accessLog, "access-log", "json", "`format` of the access log on standard output: json, nginx or off")
 	f.StringVar(&o.logLevel, "log-level", "info", "`level` of the log on standard error: debug, info, warn or error")
+	f.StringVar(&o.engine, "engine", string(proxy.HTTP1), "`implementation` of HTTP/1 on the data ports: http1, or net/http to compare with")
 	f.BoolVar(&o.profiling, "profiling", false, "serve /debug/pprof on the admin port")
 }
 

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
@@ -63,6 +64,11 @@ func (o options) check() (settings, error) {
 	case "json", "nginx", "off":
 	default:
 		bad.value("access-log", o.accessLog, "json, nginx or off")
+	}
+	switch proxy.Engine(o.engine) {
+	case "", proxy.HTTP1, proxy.NetHTTP:
+	default:
+		bad.value("engine", o.engine, "http1 or net/http")
 	}
 	switch o.logLevel {
 	case "debug", "info", "warn", "error":

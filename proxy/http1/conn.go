@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -29,12 +30,12 @@ type conn struct {
 	reading   wait // what Read waits for: waitHead, waitBody, waitSkip or waitLinger
 	requests  int  // heads that were read
 	hijacked  bool
-	last      bool  // no other request is read
-	unsettled bool  // an alarm of a handler rang
-	deadlines bool  // the handler set deadlines of its own: ours do not apply
-	gone      bool  // the client closed its side; of the wheel
-	watched   bool  // the wheel learns when it does; of the wheel
-	taken     stall // of the wheel
+	last      bool        // no other request is read
+	unsettled bool        // an alarm of a handler rang
+	deadlines atomic.Bool // the handler set deadlines of its own: ours do not apply
+	gone      bool        // the client closed its side; of the wheel
+	watched   bool        // the wheel learns when it does; of the wheel
+	taken     stall       // of the wheel
 
 	// These serve readReady.
 	ready   func(fd uintptr) bool
@@ -114,8 +115,8 @@ func (c *conn) next() bool {
 	if !again {
 		return false
 	}
-	if c.deadlines {
-		c.deadlines = false
+	if c.deadlines.Load() {
+		c.deadlines.Store(false)
 		if c.nc.SetDeadline(time.Time{}) != nil {
 			return false
 		}
@@ -278,7 +279,7 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) readBody(p []byte) (int, error) {
 	wheel := &c.server.wheel
 	due := wheel.due(c.server.bodyTimeout())
-	if c.deadlines {
+	if c.deadlines.Load() {
 		due = never
 	}
 	if c.slot.in.set(c.reading, due) {
@@ -300,7 +301,7 @@ func (c *conn) readBody(p []byte) (int, error) {
 func (c *conn) fastEnough(n int) bool {
 	b := &c.turn.body
 	rate := c.server.minBodyRate()
-	if rate == 0 || c.deadlines || c.turn.writer.begun.Load() {
+	if rate == 0 || c.deadlines.Load() || c.turn.writer.begun.Load() {
 		return true
 	}
 	now, length := c.server.wheel.now.Load(), c.server.bodyTimeout().Milliseconds()
@@ -363,7 +364,7 @@ func (c *conn) overdue(w wait) time.Duration {
 		}
 		return forever
 	case waitWrite:
-		if c.deadlines || c.taken.moved(c.socket) {
+		if c.deadlines.Load() || c.taken.moved(c.socket) {
 			return c.server.writeTimeout()
 		}
 	}

@@ -339,13 +339,13 @@ func (w *writer) abandon() {
 
 // SetReadDeadline replaces the server's own limits of time for the rest of the request.
 func (w *writer) SetReadDeadline(t time.Time) error {
-	w.t.c.deadlines = true
+	w.t.c.deadlines.Store(true)
 	return w.t.c.nc.SetReadDeadline(t)
 }
 
 // SetWriteDeadline replaces the server's own limits of time for the rest of the request.
 func (w *writer) SetWriteDeadline(t time.Time) error {
-	w.t.c.deadlines = true
+	w.t.c.deadlines.Store(true)
 	return w.t.c.nc.SetWriteDeadline(t)
 }
 
