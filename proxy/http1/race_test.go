@@ -1,0 +1,6 @@
+//go:build race
+
+package http1
+
+// raceEnabled says that sync.Pool forgets at random, so that allocations say nothing.
+const raceEnabled = true
