@@ -82,10 +82,6 @@ func (c *clientConn) begin(ctx context.Context, call *Call, p phase) {
 
 // wait says what the exchange waits for from now on.
 func (c *clientConn) wait(p phase) {
-	if p == phaseHeld {
-		c.watch.Store(0)
-		return
-	}
 	c.watch.Store(watchWord(p, c.client.Set.clock.now()))
 }
 

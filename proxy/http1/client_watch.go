@@ -107,7 +107,7 @@ func (c *clientConn) check(now time.Duration) {
 	w := c.watch.Load()
 	p, since := splitWatch(w)
 	waited := now - since
-	if p == phaseHeld || waited < patience {
+	if w == 0 || waited < patience {
 		return
 	}
 	if p == phaseIdle {
