@@ -10,6 +10,8 @@ import (
 	netv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 )
 
 // What follows decides which changes of an object are any of ours. A change of status, of
@@ -61,7 +63,19 @@ func secretNames(ing *netv1.Ingress) []types.NamespacedName {
 			names = append(names, types.NamespacedName{Namespace: ing.Namespace, Name: t.SecretName})
 		}
 	}
-	return names
+	return append(names, passwordNames(ing)...)
+}
+
+// passwordNames are those of secretNames that have users and passwords; none of nil.
+func passwordNames(ing *netv1.Ingress) []types.NamespacedName {
+	if ing == nil {
+		return nil
+	}
+	namespace, name := policy.AuthSecret(ing.Namespace, ing.Annotations)
+	if name == "" {
+		return nil
+	}
+	return []types.NamespacedName{{Namespace: namespace, Name: name}}
 }
 
 // What nobody reads is removed from each object before it is kept.

@@ -98,6 +98,7 @@ func NewCluster(o ClusterOptions) *Cluster {
 		changed: func(old, now *netv1.Ingress) {
 			c.stale.ingresses, c.events.full = true, true
 			c.stale.classes = c.stale.classes || c.classes.mayDoWithout() // see readClasses
+			c.named.mentionPasswords(passwordNames(old), passwordNames(now))
 			c.named.mention(secretNames(old), secretNames(now))
 		},
 	}

@@ -26,9 +26,11 @@ type namedSecrets struct {
 	cluster  *Cluster
 	ctx      context.Context // of Cluster.Run
 	mentions map[types.NamespacedName]int
-	readers  map[types.NamespacedName]*secretReader
-	started  bool // the watch on TLS Secrets was answered, so that what it lacks is known
-	full     bool // maxNamed was reached and logged
+	// passwords counts the Ingresses that want more of a Secret than a key pair.
+	passwords map[types.NamespacedName]int
+	readers   map[types.NamespacedName]*secretReader
+	started   bool // the watch on TLS Secrets was answered, so that what it lacks is known
+	full      bool // maxNamed was reached and logged
 }
 
 // secretReader follows one Secret.
@@ -41,6 +43,7 @@ type secretReader struct {
 func (n *namedSecrets) init(c *Cluster) {
 	n.cluster = c
 	n.mentions = make(map[types.NamespacedName]int)
+	n.passwords = make(map[types.NamespacedName]int)
 	n.readers = make(map[types.NamespacedName]*secretReader)
 }
 
@@ -59,6 +62,26 @@ func (n *namedSecrets) mention(before, now []types.NamespacedName) {
 	}
 	for _, name := range before {
 		n.settle(name)
+	}
+}
+
+// mentionPasswords notes that an Ingress has its passwords in other Secrets than before. It
+// comes before mention.
+func (n *namedSecrets) mentionPasswords(before, now []types.NamespacedName) {
+	for _, name := range now {
+		if n.passwords[name]++; n.passwords[name] > 1 {
+			continue
+		}
+		if r := n.readers[name]; r != nil {
+			// It was read without them; mention begins anew.
+			r.stop()
+			delete(n.readers, name)
+		}
+	}
+	for _, name := range before {
+		if n.passwords[name]--; n.passwords[name] == 0 {
+			delete(n.passwords, name)
+		}
 	}
 }
 
@@ -175,10 +198,10 @@ func (n *namedSecrets) read(ctx context.Context, name types.NamespacedName, r *s
 }
 
 func (n *namedSecrets) set(r *secretReader, s *corev1.Secret) {
-	if s != nil {
-		stripSecret(s)
-	}
 	n.cluster.locked(func() {
+		if s != nil && n.passwords[types.NamespacedName{Namespace: s.Namespace, Name: s.Name}] == 0 {
+			stripSecret(s)
+		}
 		r.answered = true
 		if s == nil && r.secret == nil || s != nil && r.secret != nil && sameSecret(r.secret, s) {
 			return

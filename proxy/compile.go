@@ -140,6 +140,7 @@ func (p *Proxy) compileRule(rule *Rule) *route {
 	default:
 		rt.handler = p.forwarder(p.Pools.Pool(rule.Backend))
 	}
+	rt.handler = p.withPolicies(rule, rt.handler)
 	rt.entry = &router.Route{
 		Host: rule.Host, Path: rule.Path, PathType: rule.PathType,
 		Origin: rule.Origin, Target: target, Handler: rt,

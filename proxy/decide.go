@@ -52,6 +52,7 @@ func (p *Proxy) Decide(t *Table, r *http.Request) Decision {
 		d.Host, d.Err = x.Host, x.Err
 	} else {
 		d = t.decide(x.Host, escapedPath(r))
+		x.path = d.Path.Match
 	}
 	d.ClientIP = x.ClientIP
 	if d.Answer == (Answer{}) && d.Path.DotSegments {

@@ -52,6 +52,10 @@ type Exchange struct {
 
 	Attempts upstream.Attempts
 
+	clientScheme string // that the client used, by what a trusted proxy says
+	path         string // canonical
+	sendHost     string // Host for the backend in place of the client's; empty for none
+
 	// rehearsal is for Decide: the request is not sent to a backend, and forwarded says that
 	// it would have been.
 	rehearsal, forwarded bool

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
@@ -84,8 +85,16 @@ func (f *forwarder) prepare(out, r *http.Request, x *Exchange) bool {
 		out.Header["Te"] = []string{"trailers"} // gRPC servers insist on it
 	}
 	setForwarding(out.Header, r, x, trusted)
+	if x.Rule != nil && x.Rule.Policies != nil && x.Rule.Policies.Profile == policy.Nginx {
+		// What backends behind ingress-nginx may read besides.
+		proto := out.Header["X-Forwarded-Proto"]
+		out.Header["X-Scheme"], out.Header["X-Forwarded-Scheme"] = proto, proto
+	}
 	if _, ok := out.Header["User-Agent"]; !ok {
 		out.Header["User-Agent"] = nil // no agent of our own
+	}
+	if x.sendHost != "" {
+		out.Host = x.sendHost
 	}
 	out.RequestURI = ""
 	out.Close = false
@@ -122,6 +131,10 @@ func (f *forwarder) failed(w http.ResponseWriter, r *http.Request, body *request
 	case r.Context().Err() != nil:
 		x.Reason, x.Err = "client-aborted", err
 		panic(http.ErrAbortHandler)
+	case errors.Is(fault, policy.ErrBodyTooLarge):
+		w.Header().Set("Connection", "close")
+		fail(w, r, http.StatusRequestEntityTooLarge, "body-too-large", fault)
+		return
 	case fault != nil:
 		w.Header().Set("Connection", "close")
 		fail(w, r, http.StatusBadRequest, "bad-body", fault)

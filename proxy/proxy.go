@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
 )
@@ -37,6 +38,7 @@ type Proxy struct {
 	// OnPanic is told of a panic in a handler, with the stack; nil for none.
 	OnPanic func(x *Exchange, value any, stack []byte)
 
+	policies policy.Env
 	table    atomic.Pointer[Table]
 	draining atomic.Bool
 	inFlight atomic.Int64
@@ -45,7 +47,7 @@ type Proxy struct {
 
 // New returns a Proxy without a table: it answers 503 to everything until Swap.
 func New(pools *upstream.Registry) *Proxy {
-	p := &Proxy{Pools: pools}
+	p := &Proxy{Pools: pools, policies: newPolicies(pools)}
 	empty, _ := router.Build(nil, nil)
 	p.table.Store(&Table{routes: empty})
 	return p
@@ -116,7 +118,7 @@ func (p *Proxy) serve(rw http.ResponseWriter, r *http.Request, refusal Answer) {
 		return
 	}
 	d := t.decide(x.Host, escapedPath(r))
-	x.Outcome = d.Outcome
+	x.Outcome, x.path = d.Outcome, d.Path.Match
 	if d.Path.DotSegments {
 		forwardPath(r, d.Path.Forward)
 	}
@@ -142,6 +144,10 @@ func (p *Proxy) admit(x *Exchange, r *http.Request) Answer {
 	trusted := len(p.TrustedProxies) > 0 && p.trusts(x.Peer)
 	if trusted {
 		x.ClientIP = p.clientIP(x.Peer, r.Header["X-Forwarded-For"])
+	}
+	x.clientScheme = x.Scheme
+	if v := single(r.Header, "X-Forwarded-Proto"); trusted && (v == "http" || v == "https") {
+		x.clientScheme = v
 	}
 	x.RequestID = requestID(r.Header, trusted)
 	var err error

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"strconv"
 
+	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
@@ -29,14 +31,18 @@ type entry struct {
 	alive        bool    // it is ours, and in the last Snapshot
 	classProblem Problem // why it is not ours; may be zero
 
-	// What it asks for depends on the object alone and is read once, when it is ours first.
-	complete   bool // what follows is set
-	origin     router.Origin
-	rules      []*proxy.Rule
-	references []reference
-	hosts      []string // the valid hosts of the rules, each once; "" for hostless ones
-	sections   []section
-	problems   []Problem
+	profile policy.Profile // by its class
+
+	// What it asks for depends on the object, the profile and the Secrets that its policies
+	// are made of, and is read once, when it is ours first; see stale.
+	complete    bool // what follows is set
+	authSecrets map[types.NamespacedName]*corev1.Secret
+	origin      router.Origin
+	rules       []*proxy.Rule
+	references  []reference
+	hosts       []string // the valid hosts of the rules, each once; "" for hostless ones
+	sections    []section
+	problems    []Problem
 
 	claims *claims // what sections came to with the last Snapshot; nil before, and without any
 }
@@ -52,7 +58,9 @@ type reference struct {
 type reader struct {
 	*entry
 	options  *Options
-	policies *policy.Set
+	snapshot *Snapshot
+	policies policy.Set
+	variants []*policy.Set // of policies, as some rules have them
 	// fixed answers instead of every backend, when not zero.
 	fixed proxy.Answer
 	// The places of hosts and references in their lists.
@@ -61,10 +69,10 @@ type reader struct {
 }
 
 // read fills in what the Ingress of e asks for.
-func read(o *Options, e *entry) {
+func read(o *Options, s *Snapshot, e *entry) {
 	ing := e.ingress
 	e.origin = router.Origin{Namespace: ing.Namespace, Name: ing.Name, Created: ing.CreationTimestamp.UTC()}
-	r := &reader{options: o, entry: e, hostIndex: make(map[string]struct{}), refIndex: make(map[upstream.Key]int)}
+	r := &reader{options: o, snapshot: s, entry: e, hostIndex: make(map[string]struct{}), refIndex: make(map[upstream.Key]int)}
 	r.read(&ing.Spec)
 	e.complete = true
 }
@@ -84,9 +92,8 @@ func (r *reader) read(spec *netv1.IngressSpec) {
 	if spec.DefaultBackend != nil {
 		r.defaultBackend(spec)
 	}
-	if annotations.root {
-		r.refuseRoot()
-	}
+	r.appRoot()
+	r.slashes()
 	for i := range spec.TLS {
 		r.tls(i, &spec.TLS[i])
 	}
@@ -101,28 +108,26 @@ func (r *reader) report(reason Reason, field, format string, args ...any) {
 	r.problems = append(r.problems, found(reason, format, args...).on(r.object, field))
 }
 
-// effects is what annotations do beyond the answers of rules.
+// effects is what annotations do beyond the policies of rules.
 type effects struct {
 	dropped bool // nothing of the Ingress is served
-	root    bool // "/" itself is not forwarded
 }
 
 func (r *reader) annotations() effects {
-	set, findings := policy.Parse(r.ingress.Annotations)
+	set, findings := policy.Parse(policy.Input{
+		Annotations: r.ingress.Annotations, Profile: r.profile, Namespace: r.ingress.Namespace, Secret: r.secretData,
+	})
 	var e effects
 	for _, f := range findings {
 		r.problems = append(r.problems, finding{annotationReason(f.Outcome), f.Err}.on(r.object, "metadata.annotations["+f.Annotation+"]"))
-		switch f.Outcome {
-		case policy.Dropped:
-			e.dropped = true
-		case policy.Root:
-			e.root = true
-		case policy.Unroutable:
-			r.fixed = routingUnsupported
-		}
+		e.dropped = e.dropped || f.Outcome == policy.Dropped
 	}
-	if len(set.Refused) > 0 {
-		r.policies, r.fixed = &set, policyRefused
+	r.policies = set
+	switch {
+	case len(set.Refused) > 0:
+		r.fixed = policyRefused
+	case set.Unroutable:
+		r.fixed = routingUnsupported
 	}
 	return e
 }
@@ -137,7 +142,9 @@ func annotationReason(o policy.Outcome) Reason {
 		return AnnotationUnknown
 	case policy.Dropped:
 		return CanaryUnsupported
-	case policy.OtherHosts, policy.Root, policy.Unroutable:
+	case policy.Invalid:
+		return AnnotationInvalid
+	case policy.OtherHosts, policy.Unroutable:
 		return RoutingUnsupported
 	}
 	return AnnotationRefused
@@ -231,29 +238,13 @@ func (r *reader) refer(key upstream.Key, field string) {
 }
 
 func (r *reader) add(rule *proxy.Rule) {
-	rule.Origin, rule.Policies = r.origin, r.policies
+	rule.Origin = r.origin
+	if rule.PathType != router.HostOnly && rule.Policies == nil {
+		set := r.policies
+		set.AppRoot = ""
+		rule.Policies = r.hostPolicies(rule.Host, set)
+	}
 	r.rules = append(r.rules, rule)
-}
-
-// refuseRoot makes requests for exactly "/" fail on the Ingress's hosts, where the original
-// would redirect them. An Exact "/" takes nothing else from the other rules.
-func (r *reader) refuseRoot() {
-	answer := routingUnsupported
-	if r.fixed != (proxy.Answer{}) {
-		answer = r.fixed
-	}
-	done := make(map[string]bool)
-	for _, rule := range r.rules {
-		if rule.PathType == router.Exact && rule.Path == "/" {
-			rule.Answer = answer
-			done[rule.Host] = true
-		}
-	}
-	for _, host := range r.hosts {
-		if !done[host] {
-			r.add(&proxy.Rule{Host: host, Path: "/", PathType: router.Exact, Answer: answer})
-		}
-	}
 }
 
 func (r *reader) tls(i int, item *netv1.IngressTLS) {

@@ -13,7 +13,8 @@ import (
 // and those that are from now on.
 func (t *Translator) claim(s *Snapshot) (gone, fresh []*entry) {
 	sameClasses := sameSlice(t.last.Classes, s.Classes) && t.generation > 1
-	if sameClasses && sameSlice(t.last.Ingresses, s.Ingresses) {
+	sameSecrets := sameMap(t.last.Secrets, s.Secrets)
+	if sameClasses && sameSecrets && sameSlice(t.last.Ingresses, s.Ingresses) {
 		return nil, nil
 	}
 	cs := newClasses(t.options, s.Classes)
@@ -25,15 +26,27 @@ func (t *Translator) claim(s *Snapshot) (gone, fresh []*entry) {
 			t.known[ing] = e
 		}
 		e.seen = t.generation
-		if known && sameClasses {
+		if known && sameClasses && !e.stale(s, e.profile) {
 			continue
 		}
 		c := cs.Claim(ing)
+		if profile := cs.profile(c); e.stale(s, profile) {
+			// What it asks for is another now: the old one goes, a new one comes.
+			if e.alive {
+				gone = append(gone, e)
+			}
+			e.alive = false
+			delete(t.troubled, e)
+			e = &entry{ingress: ing, object: e.object, seen: t.generation, profile: profile}
+			t.known[ing] = e
+		} else {
+			e.profile = profile
+		}
 		ours := c.Whose == Ours
 		e.classProblem = c.Problem
 		if ours && !e.alive {
 			if !e.complete {
-				read(&t.options, e)
+				read(&t.options, s, e)
 			}
 			fresh = append(fresh, e)
 		} else if !ours && e.alive {

@@ -35,6 +35,7 @@ const (
 	CertificateConflict     Reason = "CertificateConflict"
 	AnnotationUnsupported   Reason = "AnnotationUnsupported"
 	AnnotationNoEffect      Reason = "AnnotationNoEffect"
+	AnnotationInvalid       Reason = "AnnotationInvalid"
 	AnnotationUnknown       Reason = "AnnotationUnknown"
 	AnnotationRefused       Reason = "AnnotationRefused"
 	RoutingUnsupported      Reason = "RoutingUnsupported"
@@ -85,6 +86,7 @@ func Reasons() []ReasonDoc {
 		{Reason: CertificateConflict, Doc: "An older Ingress has another certificate for the same host, and that one is served."},
 		{Reason: AnnotationUnsupported, Doc: "An annotation tunes something that is not supported: the rules serve without it."},
 		{Reason: AnnotationNoEffect, Doc: "An annotation tunes something that does not exist here: the rules serve."},
+		{Reason: AnnotationInvalid, Doc: "The value of an annotation that tunes something is not valid: the rules serve without it."},
 		{Reason: AnnotationUnknown, Doc: "An annotation with one of our prefixes is not known: the rules serve without it."},
 		{Reason: AnnotationRefused, Doc: "An annotation guards access and cannot be honoured: every request is answered 503."},
 		{Reason: RoutingUnsupported, Doc: "An annotation changes the routing and cannot be honoured: the requests it speaks of are not served as written."},
@@ -99,7 +101,7 @@ func Reasons() []ReasonDoc {
 func (r Reason) severity() Severity {
 	switch r {
 	case DefaultClassAmbiguous, RouteContested, EndpointAddressType, TLSWithoutSecret, CertificateExpiring,
-		AnnotationUnsupported, AnnotationNoEffect, AnnotationUnknown:
+		AnnotationUnsupported, AnnotationNoEffect, AnnotationInvalid, AnnotationUnknown:
 		return Warning
 	}
 	return Error

@@ -9,11 +9,11 @@ import (
 )
 
 // Rules returns what an Ingress asks for, with the Problems of the object by itself, as if it
-// were ours: what Translate makes of it when its class says that it is.
+// were ours and no Secret existed: what Translate makes of it when its class says that it is.
 func Rules(o Options, ing *netv1.Ingress) ([]*proxy.Rule, []Problem) {
 	o = o.withDefaults()
 	e := entry{ingress: ing, object: ingressObject(ing)}
-	read(&o, &e)
+	read(&o, new(Snapshot), &e)
 	return e.rules, sorted(e.problems)
 }
 

@@ -17,8 +17,8 @@ import (
 // Result is what a Snapshot means. It does not change once it was returned, and parts of it
 // are shared with other Results: what did not change is the same.
 type Result struct {
-	// Config depends on Ingresses and IngressClasses alone: Services, EndpointSlices and
-	// Secrets never alter it. Its rules are in order of precedence.
+	// Config depends on Ingresses, IngressClasses and the Secrets that annotations name
+	// alone: Services, EndpointSlices and certificates never alter it. Its rules are in order of precedence.
 	Config proxy.Config
 	// Certificates has each host once, sorted.
 	Certificates []certs.Binding

@@ -37,7 +37,7 @@ func isSeparator(r rune) bool { return r == '-' || r == '_' || r == '.' }
 func nearest(name string) (key, int) {
 	limit := max(2, len(name)/4)
 	var best key
-	for _, k := range keys {
+	for _, k := range candidates() {
 		if k.outcome == Unknown || len(k.name)-len(name) > limit || len(name)-len(k.name) > limit {
 			continue
 		}
@@ -46,6 +46,25 @@ func nearest(name string) (key, int) {
 		}
 	}
 	return best, limit
+}
+
+// candidates are all keys that there are.
+func candidates() []key {
+	all := slices.Clone(keys[:])
+	for i := range chain {
+		for _, k := range chain[i].keys {
+			if k.GlobalOnly {
+				continue
+			}
+			o := k.Class.outcome()
+			all = append(all, key{name: k.Name, outcome: o})
+			for _, alias := range k.Aliases {
+				all = append(all, key{name: alias, outcome: o})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b key) int { return strings.Compare(a.name, b.name) })
+	return all
 }
 
 // distance is the number of characters to insert, remove, replace or swap with their

@@ -28,15 +28,14 @@ const (
 	// OtherHosts: the rules serve, but requests to hosts that only the annotation names
 	// are not answered as it says.
 	OtherHosts
-	// Root: requests for exactly "/" must not reach the backend and are answered 503; the
-	// rest serves.
-	Root
 	// Unroutable: the annotation changes what the rules lead to; they answer 503.
 	Unroutable
 	// Dropped: the rules would do harm as ordinary ones; they are not served at all.
 	Dropped
 	// Refused: the annotation guards access; the rules answer 503.
 	Refused
+	// Invalid: the value is not one that the key takes; the rules serve without it.
+	Invalid
 )
 
 func (o Outcome) String() string {
@@ -49,14 +48,14 @@ func (o Outcome) String() string {
 		return "unknown"
 	case OtherHosts:
 		return "other hosts left out"
-	case Root:
-		return "503 for /"
 	case Unroutable:
 		return "503"
 	case Dropped:
 		return "not served"
 	case Refused:
 		return "503, fails closed"
+	case Invalid:
+		return "left out, not valid"
 	}
 	return "Outcome(?)"
 }
@@ -68,40 +67,61 @@ type Finding struct {
 	Err        error // never nil; it does not repeat the annotation's value
 }
 
-// Parse reads the annotations of one Ingress: those with one of our prefixes, all others
-// are somebody else's. The findings are sorted by annotation. A value that switches
-// something off that we do not have is honoured and makes no finding.
-func Parse(annotations map[string]string) (Set, []Finding) {
-	var set Set
-	var findings []Finding
-	for _, name := range slices.Sorted(maps.Keys(annotations)) {
-		f, found := parse(name, annotations[name])
-		if !found {
-			continue
-		}
-		findings = append(findings, f)
-		if f.Outcome == Refused {
-			set.Refused = append(set.Refused, name)
+// Parse makes the policies of one Ingress. It reads the annotations with one of our prefixes;
+// all others are somebody else's. Where a key is under both prefixes, our own counts. The
+// findings are sorted by annotation. A value that switches something off that we do not have is
+// honoured and makes no finding.
+//
+// What only a host of the Ingress has is left to the caller: without TLS a Set's SSLRedirect
+// means nothing unless it is for always.
+func Parse(in Input) (Set, []Finding) {
+	s := Set{Profile: in.Profile}
+	if in.Secret == nil {
+		in.Secret = func(string, string) map[string][]byte { return nil }
+	}
+	r := &reader{Input: &in, values: map[string]annotation{}, set: &s}
+	for _, name := range slices.Sorted(maps.Keys(in.Annotations)) {
+		r.sort(name, in.Annotations[name])
+	}
+	for i := range chain {
+		if chain[i].read != nil {
+			chain[i].read(r, &s)
 		}
 	}
-	return set, findings
+	slices.SortStableFunc(r.findings, func(a, b Finding) int { return strings.Compare(a.Annotation, b.Annotation) })
+	slices.Sort(s.Refused)
+	s.Refused = slices.Compact(s.Refused)
+	return s, r.findings
 }
 
-func parse(annotation, value string) (Finding, bool) {
-	name, ok := strings.CutPrefix(annotation, NginxPrefix)
+// sort puts an annotation where the features find it, or judges it if it is of none.
+func (r *reader) sort(name, value string) {
+	key, ok := strings.CutPrefix(name, NginxPrefix)
 	if !ok {
-		if name, ok = strings.CutPrefix(annotation, Prefix); !ok {
-			return Finding{}, false
+		if key, ok = strings.CutPrefix(name, Prefix); !ok {
+			return
 		}
 	}
-	k, ok := lookup(name)
+	if _, ok := supported(key); ok {
+		if _, ours := r.values[key]; !ours { // our prefix is first in order
+			r.values[key] = annotation{name, value}
+		}
+		return
+	}
+	k, ok := lookup(key)
 	switch {
 	case !ok:
-		k = guess(name)
+		k = guess(key)
 	case k.isOff(value):
-		return Finding{}, false
+		return
 	}
-	return Finding{Annotation: annotation, Outcome: k.outcome, Err: k.explain(annotation)}, true
+	r.findings = append(r.findings, Finding{Annotation: name, Outcome: k.outcome, Err: k.explain(name)})
+	switch k.outcome {
+	case Refused:
+		r.set.Refused = append(r.set.Refused, name)
+	case Unroutable:
+		r.set.Unroutable = true
+	}
 }
 
 func (k key) explain(annotation string) error {
@@ -114,8 +134,6 @@ func (k key) explain(annotation string) error {
 		return fmt.Errorf("annotation %s is not known: %s", annotation, k.doc)
 	case OtherHosts:
 		return fmt.Errorf("annotation %s is not supported: the hosts it names are not served", annotation)
-	case Root:
-		return fmt.Errorf("annotation %s is not supported: requests for / are answered 503", annotation)
 	case Dropped:
 		return fmt.Errorf("annotation %s is not supported: nothing of this object is served, as ordinary rules would take all requests", annotation)
 	case Refused:

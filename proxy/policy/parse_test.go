@@ -9,7 +9,7 @@ import (
 )
 
 func outcome(name, value string) Outcome {
-	_, findings := Parse(map[string]string{name: value})
+	_, findings := Parse(Input{Annotations: map[string]string{name: value}})
 	if len(findings) == 0 {
 		return 0
 	}
@@ -20,13 +20,13 @@ func outcome(name, value string) Outcome {
 // is written by hand, so that an edit of the table cannot open a route unseen.
 func TestGuardsAreRefused(t *testing.T) {
 	guards := []string{
-		"auth-always-set-cookie", "auth-cache-duration", "auth-cache-key", "auth-keepalive", "auth-keepalive-requests",
-		"auth-keepalive-share-vars", "auth-keepalive-timeout", "auth-method", "auth-proxy-set-headers", "auth-realm",
-		"auth-request-redirect", "auth-response-headers", "auth-secret", "auth-secret-type", "auth-signin",
-		"auth-signin-redirect-param", "auth-snippet", "auth-type", "auth-url",
+		"auth-cache-duration", "auth-cache-key",
+		"auth-proxy-set-headers",
+
+		"auth-snippet",
 		"auth-tls-error-page", "auth-tls-match-cn", "auth-tls-pass-certificate-to-upstream", "auth-tls-secret",
 		"auth-tls-verify-client", "auth-tls-verify-depth",
-		"allowlist-source-range", "whitelist-source-range", "denylist-source-range",
+
 		"enable-global-auth", "satisfy", "enable-modsecurity", "enable-owasp-core-rules", "modsecurity-snippet",
 		"modsecurity-transaction-id", "configuration-snippet", "server-snippet", "stream-snippet", "proxy-ssl-verify",
 		// Not known, but of those families, or a slip away from one of them.
@@ -40,7 +40,7 @@ func TestGuardsAreRefused(t *testing.T) {
 				if strings.Contains(guard, "satisfy") && value == "all" {
 					continue
 				}
-				set, _ := Parse(map[string]string{prefix + guard: value})
+				set, _ := Parse(Input{Annotations: map[string]string{prefix + guard: value}})
 				if !slices.Equal(set.Refused, []string{prefix + guard}) {
 					t.Errorf("%s: %q gives %+v", prefix+guard, value, set)
 				}
@@ -79,7 +79,10 @@ func TestOutcomes(t *testing.T) {
 		{"auth-tls-verify-client", "optional", Refused},
 		{"proxy-ssl-verify", "off", 0},
 		{"whitelist-source-range", "0.0.0.0/0, ::/0", 0},
-		{"denylist-source-range", "0.0.0.0/0,::/0", Refused},
+		{"whitelist-source-range", "0.0.0.0/0, everyone", Refused},
+		{"allowlist-source-range", "", Refused},
+		{"denylist-source-range", "0.0.0.0/0,::/0", 0},
+		{"denylist-source-range", "300.1.1.1", Refused},
 		{"server-snippet", "\n  # comment\n\n", 0},
 		{"server-snippet", "# comment\ndeny all;", Refused},
 		{"server-snippet", "# comment\rdeny all;", Refused},
@@ -93,9 +96,12 @@ func TestOutcomes(t *testing.T) {
 		{"backend-protocol", "GRPC", Unroutable},
 		{"backend-protocol", "HTTPS", Unroutable},
 		{"ssl-passthrough", "true", Unroutable},
-		{"permanent-redirect", "https://x.example", Unroutable},
-		{"temporal-redirect", "https://x.example", Unroutable},
-		{"app-root", "/start", Root},
+		{"permanent-redirect", "https://x.example", 0},
+		{"permanent-redirect", "javascript:alert(1)", Unroutable},
+		{"permanent-redirect", "https://x.example$uri", Unroutable},
+		{"temporal-redirect", "not a url", Unroutable},
+		{"app-root", "/start", 0},
+		{"app-root", "start", Invalid},
 		{"server-alias", "x.example", OtherHosts},
 		{"from-to-www-redirect", "true", OtherHosts},
 		{"from-to-www-redirect", "false", 0},
@@ -103,10 +109,23 @@ func TestOutcomes(t *testing.T) {
 		{"canary", "yes", Dropped},
 		{"canary", "", Dropped},
 		{"canary", "false", 0},
-		{"proxy-body-size", "8m", LeftOut},
-		{"enable-cors", "true", LeftOut},
+		{"proxy-body-size", "8m", 0},
+		{"proxy-body-size", "1.5m", Invalid},
+		{"enable-cors", "true", 0},
+		{"enable-cors", "yes", Invalid},
+		{"proxy-read-timeout", "5", LeftOut},
 		{"enable-cors", "false", 0},
-		{"limit-whitelist", "10.0.0.0/8", LeftOut},
+		{"limit-whitelist", "10.0.0.0/8", 0},
+		{"limit-rps", "1.5", Invalid},
+		{"auth-url", "/verify", Refused},
+		{"auth-url", "http://$host/verify", Refused},
+		{"auth-url", "http://a.example/?x=$nothing", Refused},
+		{"auth-type", "digest", Refused},
+		{"auth-type", "basic", Refused},
+		{"auth-realm", "x", Refused},
+		{"auth-signin", "https://x.example", Refused},
+		{"upstream-vhost", "a.example", 0},
+		{"upstream-vhost", "a b", Invalid},
 		{"proxy-buffers-number", "4", NoEffect},
 		{"client-max-body-size", "8m", Unknown},
 		{"colour", "blue", Unknown},
@@ -124,12 +143,12 @@ func TestOutcomes(t *testing.T) {
 }
 
 func TestParseReportsAll(t *testing.T) {
-	set, findings := Parse(map[string]string{
-		NginxPrefix + "auth-url":        "https://x.example",
-		Prefix + "auth-url":             "https://x.example",
-		NginxPrefix + "proxy-body-size": "8m",
+	set, findings := Parse(Input{Annotations: map[string]string{
+		NginxPrefix + "auth-url":        "ftp://x.example",
+		Prefix + "auth-cache-key":       "$cookie_a",
+		NginxPrefix + "proxy-body-size": "large",
 		"other":                         "x",
-	})
+	}})
 	var got []string
 	for _, f := range findings {
 		got = append(got, f.Annotation+" "+f.Outcome.String())
@@ -138,14 +157,14 @@ func TestParseReportsAll(t *testing.T) {
 		}
 	}
 	want := []string{
-		"fairlead.dev/auth-url 503, fails closed",
+		"fairlead.dev/auth-cache-key 503, fails closed",
 		"nginx.ingress.kubernetes.io/auth-url 503, fails closed",
-		"nginx.ingress.kubernetes.io/proxy-body-size left out",
+		"nginx.ingress.kubernetes.io/proxy-body-size left out, not valid",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if want := []string{"fairlead.dev/auth-url", "nginx.ingress.kubernetes.io/auth-url"}; !slices.Equal(set.Refused, want) {
+	if want := []string{"fairlead.dev/auth-cache-key", "nginx.ingress.kubernetes.io/auth-url"}; !slices.Equal(set.Refused, want) {
 		t.Errorf("refused are %q, want %q", set.Refused, want)
 	}
 }
@@ -177,7 +196,7 @@ func TestHints(t *testing.T) {
 		"hsts":              "no key has a similar name",
 		"rate-limit":        "limit-rps",
 	} {
-		_, findings := Parse(map[string]string{NginxPrefix + name: "x"})
+		_, findings := Parse(Input{Annotations: map[string]string{NginxPrefix + name: "x"}})
 		if len(findings) != 1 || !strings.Contains(findings[0].Err.Error(), want) {
 			t.Errorf("%s: %v, want %q", name, findings, want)
 		}
@@ -209,8 +228,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(NginxPrefix+"server-snippet", "# a\n", Prefix, "")
 	f.Fuzz(func(t *testing.T, name1, value1, name2, value2 string) {
 		input := map[string]string{name1: value1, name2: value2}
-		set, findings := Parse(input)
-		again, findings2 := Parse(maps.Clone(input))
+		set, findings := Parse(Input{Annotations: input})
+		again, findings2 := Parse(Input{Annotations: maps.Clone(input)})
 		if !reflect.DeepEqual(set, again) || len(findings) != len(findings2) {
 			t.Fatal("the same annotations mean two things")
 		}
@@ -223,7 +242,7 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		for name := range input {
-			for _, guard := range []string{"auth-url", "auth-secret", "auth-tls-secret", "denylist-source-range"} {
+			for _, guard := range []string{"auth-cache-key", "auth-tls-secret", "server-snippets", "satisfied"} {
 				if (name == Prefix+guard || name == NginxPrefix+guard) && !slices.Contains(set.Refused, name) {
 					t.Errorf("%s is not refused", name)
 				}

@@ -1,15 +1,58 @@
 // Package policy holds the behaviours that a rule can have beside forwarding, one file per
-// feature. A Set is plain data, parsed from annotations when the configuration is
-// translated and compiled into handlers when a table is built.
+// feature. A Set is plain data: Parse makes it of annotations when the configuration is
+// translated, and Wrap makes handlers of it when a table is built. chain.go has the order of
+// the features and is their only registry.
 //
-// No feature exists yet: keys.go lists what users of ingress-nginx write, and what becomes
-// of a rule that has it. What protects access is never left out in silence.
+// What users of ingress-nginx write and no feature has yet is in keys.go, with what becomes of
+// a rule that has it. What protects access is never left out in silence.
 package policy
 
-// Set is the policies of one rule. The zero value has none.
+// Profile is whose behaviour an Ingress gets where the two differ. Its class chooses.
+type Profile uint8
+
+const (
+	// Spec is what the Ingress v1 API documents, and nothing that nobody asked for.
+	Spec Profile = iota
+	// Nginx is what ingress-nginx does, its quirks included.
+	Nginx
+)
+
+func (p Profile) String() string {
+	if p == Nginx {
+		return "ingress-nginx"
+	}
+	return "spec"
+}
+
+// Set is the policies of one rule. The zero value has none. Sets that are deeply equal make the
+// same handlers. A Set may be shared by many rules and is never changed.
 type Set struct {
-	// Refused names the annotations, sorted, that guard access and that this version cannot
-	// honour. A rule that has any fails closed: whoever makes the rule gives it an answer
-	// of 503 instead of a backend.
+	Profile Profile
+	// Refused names the annotations, sorted, that guard access and that cannot be honoured.
+	// A rule that has any fails closed: whoever makes the rule gives it an answer of 503
+	// instead of a backend.
 	Refused []string
+	// Unroutable says that an annotation changes what the rules lead to and cannot be
+	// honoured: they answer 503 as well.
+	Unroutable bool
+
+	Access      *Access
+	BasicAuth   *BasicAuth
+	Auth        *ExternalAuth
+	Redirect    *Redirect
+	SSLRedirect *SSLRedirect
+	HSTS        string // value of Strict-Transport-Security; empty for none
+	AppRoot     string // path that requests for "/" are sent to; empty for none
+	Slash       Slash
+	CORS        *CORS
+	Limit       *Limit
+	BodySize    int64 // largest request body in bytes; 0 for no limit
+	Forward     Forward
+}
+
+// Rule is what a handler must know of the rule it is made for.
+type Rule struct {
+	Namespace, Ingress string
+	Host, Path         string // as in the Ingress
+	Service, Port      string // of the backend; may be empty
 }

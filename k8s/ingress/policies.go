@@ -1,0 +1,144 @@
+package ingress
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
+	"github.com/fairlead-ingress/fairlead/router"
+)
+
+// noRoute answers for a path that no rule of the Ingress has and that a policy speaks of.
+var noRoute = proxy.Answer{Status: 404, Reason: "no-path-rule"}
+
+// profile is whose behaviour the Ingresses of a class get. Without an IngressClass to tell, it
+// is that of the controllers that are ours, if that is but one.
+func (cs *Classes) profile(c Claim) policy.Profile {
+	controller := ""
+	if c.Object != nil {
+		controller = c.Object.Spec.Controller
+	} else if len(cs.options.ControllerClasses) == 1 {
+		controller = cs.options.ControllerClasses[0]
+	}
+	if controller == NginxController {
+		return policy.Nginx
+	}
+	return policy.Spec
+}
+
+// stale reports whether what e asks for was read with another profile, or from other Secrets
+// than those of s.
+func (e *entry) stale(s *Snapshot, profile policy.Profile) bool {
+	if !e.complete {
+		return false
+	}
+	if e.profile != profile {
+		return true
+	}
+	for name, secret := range e.authSecrets {
+		if s.Secrets[name] != secret {
+			return true
+		}
+	}
+	return false
+}
+
+// secretData returns the data of a Secret that a policy is made of, and notes that it was.
+func (r *reader) secretData(namespace, name string) map[string][]byte {
+	at := types.NamespacedName{Namespace: namespace, Name: name}
+	secret := r.snapshot.Secrets[at]
+	if r.authSecrets == nil {
+		r.authSecrets = make(map[types.NamespacedName]*corev1.Secret)
+	}
+	r.authSecrets[at] = secret
+	if secret == nil {
+		return nil
+	}
+	if secret.Data == nil {
+		return map[string][]byte{}
+	}
+	return secret.Data
+}
+
+// hostPolicies returns set as the rules of one host have it, nil when that is none: redirects
+// to HTTPS are of hosts with TLS, unless they are for always. Equal sets are one.
+func (r *reader) hostPolicies(host string, set policy.Set) *policy.Set {
+	if set.SSLRedirect != nil && !set.SSLRedirect.Always && !r.hasTLS(host) {
+		set.SSLRedirect = nil
+	}
+	if reflect.DeepEqual(set, policy.Set{}) {
+		return nil
+	}
+	for _, have := range r.variants {
+		if reflect.DeepEqual(*have, set) {
+			return have
+		}
+	}
+	r.variants = append(r.variants, &set)
+	return &set
+}
+
+// hasTLS reports whether the Ingress has a TLS section for host. ingress-nginx takes any section
+// for all hosts of the Ingress.
+func (r *reader) hasTLS(host string) bool {
+	for _, section := range r.ingress.Spec.TLS {
+		if r.profile == policy.Nginx || len(section.Hosts) == 0 {
+			return true
+		}
+		for _, name := range section.Hosts {
+			if h, err := canonicalHost(name); err == nil && h == host {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// appRoot gives requests for exactly "/" to the redirect, on each host of the Ingress. An Exact
+// "/" takes nothing else from the other rules.
+func (r *reader) appRoot() {
+	if r.policies.AppRoot == "" {
+		return
+	}
+	done := make(map[string]bool)
+	for _, rule := range r.rules {
+		if rule.PathType == router.Exact && rule.Path == "/" {
+			rule.Policies = r.hostPolicies(rule.Host, r.policies)
+			done[rule.Host] = true
+		}
+	}
+	for _, host := range r.hosts {
+		if !done[host] {
+			rule := &proxy.Rule{Host: host, Path: "/", PathType: router.Exact, Answer: noRoute, Policies: r.hostPolicies(host, r.policies)}
+			if r.fixed != (proxy.Answer{}) {
+				rule.Answer = r.fixed
+			}
+			r.add(rule)
+		}
+	}
+}
+
+// slashes redirects the path without the slash to an Exact path with it, as nginx does. That of
+// a Prefix is redirected by its own rule.
+func (r *reader) slashes() {
+	if r.policies.Slash != policy.SlashAdded || r.fixed != (proxy.Answer{}) {
+		return
+	}
+	for _, rule := range slices.Clone(r.rules) {
+		path := strings.TrimSuffix(rule.Path, "/")
+		if rule.PathType != router.Exact || path == rule.Path || path == "" || r.serves(rule.Host, path) {
+			continue
+		}
+		set := policy.Set{Profile: r.profile, HSTS: r.policies.HSTS, Slash: policy.SlashAlways}
+		r.add(&proxy.Rule{Host: rule.Host, Path: path, PathType: router.Exact, Answer: noRoute, Policies: r.hostPolicies(rule.Host, set)})
+	}
+}
+
+func (r *reader) serves(host, path string) bool {
+	return slices.ContainsFunc(r.rules, func(rule *proxy.Rule) bool { return rule.Host == host && rule.Path == path })
+}

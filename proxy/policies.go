@@ -1,0 +1,71 @@
+package proxy
+
+import (
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
+	"github.com/fairlead-ingress/fairlead/router"
+)
+
+// The handlers of package policy find in the responseWriter what they must know of a request.
+var _ policy.Exchange = (*responseWriter)(nil)
+
+// Client implements policy.Exchange, as the methods that follow do.
+func (w *responseWriter) Client() netip.Addr { return w.x.ClientIP }
+
+// Scheme is the client's, by what a trusted proxy says.
+func (w *responseWriter) Scheme() string { return w.x.clientScheme }
+
+// Connection is the scheme of the connection.
+func (w *responseWriter) Connection() string { return w.x.Scheme }
+
+// CanonicalHost is the host that was routed on.
+func (w *responseWriter) CanonicalHost() string { return w.x.Host }
+
+// CanonicalPath is the path that was routed on.
+func (w *responseWriter) CanonicalPath() string { return w.x.path }
+
+// ID is the request's identity.
+func (w *responseWriter) ID() string { return w.x.RequestID }
+
+// SendHost sets the Host for the backend.
+func (w *responseWriter) SendHost(host string) { w.x.sendHost = host }
+
+// Rehearsal says that nothing must come of the request.
+func (w *responseWriter) Rehearsal() bool { return w.x.rehearsal }
+
+// Answer sends an answer of the proxy's own.
+func (*responseWriter) Answer(w http.ResponseWriter, r *http.Request, status int, reason string, err error) {
+	fail(w, r, status, reason, err)
+}
+
+// withPolicies returns the handler of a rule: its policies in front of next.
+func (p *Proxy) withPolicies(rule *Rule, next http.Handler) http.Handler {
+	if rule.Policies == nil || rule.PathType == router.HostOnly || failsClosed(rule) {
+		return next
+	}
+	return policy.Wrap(rule.Policies, policy.Rule{
+		Namespace: rule.Origin.Namespace, Ingress: rule.Origin.Name, Host: rule.Host, Path: rule.Path,
+		Service: rule.Backend.Service, Port: rule.Backend.Port,
+	}, &p.policies, next)
+}
+
+// failsClosed says that the rule's answer stands for policies that cannot be honoured. Those
+// that can must not let part of the requests elsewhere.
+func failsClosed(rule *Rule) bool {
+	return rule.Answer != (Answer{}) && (len(rule.Policies.Refused) > 0 || rule.Policies.Unroutable)
+}
+
+// newPolicies makes what the handlers of all rules share.
+func newPolicies(pools *upstream.Registry) policy.Env {
+	return policy.Env{Transport: &http.Transport{
+		DialContext:            pools.DialOutside,
+		MaxIdleConnsPerHost:    64,
+		IdleConnTimeout:        50 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true,
+	}}
+}

@@ -1,0 +1,62 @@
+package policy
+
+import "net/http"
+
+// feature is one behaviour: its keys, how they are read, and the handler they come to.
+type feature struct {
+	name string
+	keys []Key
+	// read fills in its part of the Set. It reports every mistake through the reader.
+	read func(r *reader, s *Set)
+	// wrap returns the feature's handler in front of next, and next itself where the Set
+	// does not ask for the feature. Nil: the feature is no handler.
+	wrap func(l link, next http.Handler) http.Handler
+}
+
+// link is what wrap makes a handler of.
+type link struct {
+	*Set
+	rule Rule
+	env  *Env
+}
+
+// Env is what handlers share with each other and with the proxy. It outlives tables.
+type Env struct {
+	// Transport reaches the services that external authentication asks. It must not follow
+	// redirects and must refuse addresses that tenants may not reach.
+	Transport http.RoundTripper
+
+	limits limits
+}
+
+// chain is every feature, the outermost handler first. Each neighbourship has its reason; the
+// tests check those that a user can see.
+var chain = [...]feature{
+	appRoot,     // of the server, before its locations: not even the body is looked at
+	hsts,        // on every answer of a location, also those that the rest gives
+	bodySize,    // a body that is too large as announced is refused before anybody is asked
+	slash,       // chooses the location, so it is answered before the location's own redirects
+	cors,        // a preflight carries no credentials and follows no redirect, so it comes before both
+	redirects,   // moved is moved: for those who may not see the target, too
+	sslRedirect, // before the guards: no password and no token over plain HTTP
+	limiting,    // before the guards: guessing passwords is what a limit is for
+	access,      // addresses are cheaper to check than passwords, and tell nothing
+	basicAuth,   // ours before others' services are asked
+	externalAuth,
+	forwarding, // what only the backend sees comes last
+}
+
+// Wrap returns the handler of a rule with these policies: the features that are set, in the
+// order of the chain, and then next. A nil Set has none.
+func Wrap(s *Set, rule Rule, env *Env, next http.Handler) http.Handler {
+	if s == nil {
+		return next
+	}
+	l := link{s, rule, env}
+	for i := len(chain) - 1; i >= 0; i-- {
+		if chain[i].wrap != nil {
+			next = chain[i].wrap(l, next)
+		}
+	}
+	return next
+}

@@ -1,0 +1,163 @@
+package policy
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// CORS answers preflights and says with every response who may read it.
+type CORS struct {
+	// Origins are those that may read responses, in lower case; "*" is any, "*." in front of
+	// a host one label.
+	Origins          []string
+	Methods, Headers string
+	Expose           string // empty for none
+	Credentials      bool
+	MaxAge           int // seconds
+}
+
+const (
+	corsMethodsDefault = "GET, PUT, POST, DELETE, PATCH, OPTIONS"
+	corsHeadersDefault = "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,Content-Type,Range,Authorization"
+)
+
+var (
+	corsOn          = Key{Name: "enable-cors", Value: "true or false", Default: "false", Doc: "answers preflights with 204 and adds the CORS fields to every response"}
+	corsOrigin      = Key{Name: "cors-allow-origin", Value: "origins, separated by commas; * for any, https://*.host for one label", Default: "*", Doc: "origins that may read responses"}
+	corsMethods     = Key{Name: "cors-allow-methods", Value: "methods, separated by commas", Default: corsMethodsDefault, Doc: "Access-Control-Allow-Methods"}
+	corsHeaders     = Key{Name: "cors-allow-headers", Value: "names, separated by commas", Default: "a list of common ones", Doc: "Access-Control-Allow-Headers"}
+	corsExpose      = Key{Name: "cors-expose-headers", Value: "names, separated by commas", Doc: "Access-Control-Expose-Headers"}
+	corsCredentials = Key{Name: "cors-allow-credentials", Value: "true or false", Default: "true", Doc: "Access-Control-Allow-Credentials"}
+	corsAge         = Key{Name: "cors-max-age", Value: "seconds", Default: "1728000", Doc: "Access-Control-Max-Age"}
+)
+
+var (
+	corsWords   = regexp.MustCompile(`^[A-Za-z0-9*_-]+( *, *[A-Za-z0-9*_-]+)* *,?$`)
+	corsOrigins = regexp.MustCompile(`^([a-z][a-z0-9+.-]*)://(\*\.)?([a-z0-9_-]+\.)*[a-z0-9_-]+(:[0-9]{1,5})?$`)
+)
+
+var cors = feature{
+	name: "CORS",
+	keys: []Key{corsOn, corsOrigin, corsMethods, corsHeaders, corsExpose, corsCredentials, corsAge},
+	read: func(r *reader, s *Set) {
+		if !r.boolean(corsOn, false) {
+			return
+		}
+		c := CORS{Methods: corsMethodsDefault, Headers: corsHeadersDefault}
+		for _, o := range r.list(corsOrigin) {
+			o = strings.ToLower(o)
+			if o != "*" && !corsOrigins.MatchString(o) {
+				r.bad(corsOrigin, "want origins such as https://app.example or https://*.example, got %q", o)
+				continue
+			}
+			c.Origins = append(c.Origins, o)
+		}
+		if _, ok := r.text(corsOrigin); !ok || slices.Contains(c.Origins, "*") {
+			c.Origins = []string{"*"}
+		}
+		words := func(k Key, to *string) {
+			if v, ok := r.text(k); ok {
+				if !corsWords.MatchString(v) {
+					r.bad(k, "want names, separated by commas, got %q", v)
+				} else if v != "*" || k.Name != corsHeaders.Name || r.Profile == Spec {
+					*to = v
+				}
+			}
+		}
+		words(corsMethods, &c.Methods)
+		words(corsHeaders, &c.Headers)
+		words(corsExpose, &c.Expose)
+		c.Credentials = r.boolean(corsCredentials, r.Profile == Nginx || c.Origins == nil || c.Origins[0] != "*")
+		c.MaxAge = r.integer(corsAge, -1, 1<<31-1, 1728000)
+		s.CORS = &c
+	},
+	wrap: func(l link, next http.Handler) http.Handler {
+		if l.CORS == nil {
+			return next
+		}
+		c := l.CORS
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			origin, ok := c.allows(r.Header["Origin"])
+			if !ok {
+				next.ServeHTTP(w, r)
+				return
+			}
+			cw := &corsWriter{ResponseWriter: w, cors: c, origin: origin}
+			if r.Method == http.MethodOptions && (l.Profile == Nginx || r.Header.Get("Access-Control-Request-Method") != "") {
+				cw.WriteHeader(http.StatusNoContent)
+				return
+			}
+			next.ServeHTTP(cw, r)
+		})
+	},
+}
+
+// allows returns what Access-Control-Allow-Origin is for a request.
+func (c *CORS) allows(origins []string) (string, bool) {
+	if slices.Contains(c.Origins, "*") {
+		return "*", true
+	}
+	if len(origins) != 1 || !httpguts.ValidHeaderFieldValue(origins[0]) {
+		return "", false
+	}
+	origin := strings.ToLower(origins[0])
+	for _, o := range c.Origins {
+		if origin == o {
+			return origins[0], true
+		}
+		scheme, host, wild := strings.Cut(o, "*.")
+		if !wild || !strings.HasPrefix(origin, scheme) {
+			continue
+		}
+		label, rest, _ := strings.Cut(origin[len(scheme):], ".")
+		if label != "" && rest == host && !strings.ContainsAny(label, "/:@?#\\ ") {
+			return origins[0], true
+		}
+	}
+	return "", false
+}
+
+// corsWriter sets the CORS fields of a response, in place of the backend's.
+type corsWriter struct {
+	http.ResponseWriter
+	cors   *CORS
+	origin string
+	wrote  bool
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *corsWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *corsWriter) WriteHeader(code int) {
+	if code >= 200 && !w.wrote {
+		w.wrote = true
+		w.fill(w.Header())
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *corsWriter) fill(h http.Header) {
+	h.Set("Access-Control-Allow-Origin", w.origin)
+	h.Set("Access-Control-Allow-Methods", w.cors.Methods)
+	h.Set("Access-Control-Allow-Headers", w.cors.Headers)
+	h.Set("Access-Control-Max-Age", strconv.Itoa(w.cors.MaxAge))
+	h.Del("Access-Control-Allow-Credentials")
+	if w.cors.Credentials {
+		h.Set("Access-Control-Allow-Credentials", "true")
+	}
+	if w.cors.Expose != "" {
+		h.Set("Access-Control-Expose-Headers", w.cors.Expose)
+	}
+}
+
+func (w *corsWriter) Write(b []byte) (int, error) {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(b)
+}

@@ -1,0 +1,53 @@
+package policy
+
+import (
+	"net/http"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Forward is what changes the request that the backend gets, beside its path.
+type Forward struct {
+	Host Template // of the request; empty: the client's
+}
+
+var upstreamVHost = Key{Name: "upstream-vhost", Value: "host with variables", Doc: "Host of the request that the backend gets"}
+
+type fixedError string
+
+func (e fixedError) Error() string { return string(e) }
+
+var forwarding = feature{
+	name: "forwarding",
+	keys: []Key{upstreamVHost},
+	read: func(r *reader, s *Set) {
+		v, ok := r.text(upstreamVHost)
+		if !ok {
+			return
+		}
+		t, err := parseTemplate(v, nil)
+		switch {
+		case err != nil:
+			r.bad(upstreamVHost, "%w", err)
+		case len(v) > 255 || !httpguts.ValidHostHeader(t.sample()) || strings.ContainsAny(v, " \"'\\/;"):
+			r.bad(upstreamVHost, "want a host, got %.80q", v)
+		default:
+			s.Forward.Host = t
+		}
+	},
+	wrap: func(l link, next http.Handler) http.Handler {
+		if len(l.Forward.Host.Parts) == 0 {
+			return next
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			host := l.Forward.Host.expand(w, r, &l.rule, nil, nil)
+			if !httpguts.ValidHostHeader(host) {
+				exchangeOf(w).Answer(w, r, http.StatusBadRequest, "bad-upstream-host", fixedError("upstream-vhost makes no host of this request"))
+				return
+			}
+			exchangeOf(w).SendHost(host)
+			next.ServeHTTP(w, r)
+		})
+	},
+}

@@ -1,0 +1,68 @@
+package policy
+
+import (
+	"net/http"
+	"strconv"
+)
+
+var (
+	hstsOn   = Key{Name: "hsts", GlobalOnly: true, Value: "true or false", Default: "true", SpecDefault: "false", Doc: "sends Strict-Transport-Security with answers over HTTPS, in place of the backend's"}
+	hstsAge  = Key{Name: "hsts-max-age", GlobalOnly: true, Value: "seconds", Default: "31536000", Doc: "max-age of Strict-Transport-Security"}
+	hstsSubs = Key{Name: "hsts-include-subdomains", GlobalOnly: true, Value: "true or false", Default: "true", Doc: "includeSubDomains of Strict-Transport-Security"}
+	hstsPre  = Key{Name: "hsts-preload", GlobalOnly: true, Value: "true or false", Default: "false", Doc: "preload of Strict-Transport-Security"}
+)
+
+var hsts = feature{
+	name: "HSTS",
+	keys: []Key{hstsOn, hstsAge, hstsSubs, hstsPre},
+	read: func(r *reader, s *Set) {
+		if !r.boolean(hstsOn, r.Profile == Nginx) {
+			return
+		}
+		s.HSTS = "max-age=" + strconv.Itoa(r.integer(hstsAge, 0, 1<<31-1, 31536000))
+		if r.boolean(hstsSubs, true) {
+			s.HSTS += "; includeSubDomains"
+		}
+		if r.boolean(hstsPre, false) {
+			s.HSTS += "; preload"
+		}
+	},
+	wrap: func(l link, next http.Handler) http.Handler {
+		if l.HSTS == "" {
+			return next
+		}
+		value := []string{l.HSTS}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if exchangeOf(w).Connection() == "https" {
+				w = &fieldWriter{ResponseWriter: w, name: "Strict-Transport-Security", value: value}
+			}
+			next.ServeHTTP(w, r)
+		})
+	},
+}
+
+// fieldWriter sets a field of the response, in place of the backend's.
+type fieldWriter struct {
+	http.ResponseWriter
+	name  string
+	value []string // is not changed
+	wrote bool
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *fieldWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *fieldWriter) WriteHeader(code int) {
+	if code >= 200 && !w.wrote {
+		w.wrote = true
+		w.Header()[w.name] = w.value
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *fieldWriter) Write(b []byte) (int, error) {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(b)
+}

@@ -1,0 +1,209 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Input is what the policies of an Ingress are made of.
+type Input struct {
+	Annotations map[string]string
+	Profile     Profile
+	Namespace   string // of the Ingress
+	// Config is the controller's ConfigMap; nil is empty.
+	Config map[string]string
+	// Secret returns the data of a Secret; nil when there is no such Secret or it may not
+	// be read.
+	Secret func(namespace, name string) map[string][]byte
+}
+
+// reader gives the features their values and keeps what is wrong with them.
+type reader struct {
+	*Input
+	values   map[string]annotation // by the name of the key
+	findings []Finding
+	set      *Set
+}
+
+// annotation is a value with the name that the user wrote.
+type annotation struct{ name, value string }
+
+// find returns the annotation of a key, else the ConfigMap's entry if the key has one.
+func (r *reader) find(k Key) (annotation, bool) {
+	if !k.GlobalOnly {
+		for _, name := range append([]string{k.Name}, k.Aliases...) {
+			if a, ok := r.values[name]; ok {
+				return a, true
+			}
+		}
+	}
+	if k.Global || k.GlobalOnly {
+		for _, name := range append([]string{k.Name}, k.Aliases...) {
+			if v, ok := r.Config[name]; ok {
+				return annotation{"", v}, true
+			}
+		}
+	}
+	return annotation{}, false
+}
+
+// has reports whether the Ingress itself has an annotation of the key.
+func (r *reader) has(k Key) bool {
+	a, ok := r.find(k)
+	return ok && a.name != ""
+}
+
+// bad reports a value of k that cannot be honoured. What becomes of it is said by the class.
+func (r *reader) bad(k Key, format string, args ...any) {
+	r.judge(k, k.Class.outcome(), fmt.Errorf(format, args...))
+}
+
+func (r *reader) judge(k Key, o Outcome, err error) {
+	a, ok := r.find(k)
+	if !ok || a.name == "" {
+		a.name = NginxPrefix + k.Name
+		if r.Profile == Spec {
+			a.name = Prefix + k.Name
+		}
+	}
+	switch o {
+	case Refused:
+		r.set.Refused = append(r.set.Refused, a.name)
+		err = fmt.Errorf("annotation %s: %w: every request is answered 503", a.name, err)
+	case Unroutable:
+		r.set.Unroutable = true
+		err = fmt.Errorf("annotation %s: %w: every request is answered 503", a.name, err)
+	case NoEffect:
+		err = fmt.Errorf("annotation %s has no effect here: %w", a.name, err)
+	default:
+		err = fmt.Errorf("annotation %s: %w: served without it", a.name, err)
+	}
+	r.findings = append(r.findings, Finding{Annotation: a.name, Outcome: o, Err: err})
+}
+
+// text returns the value without the spaces around it. False: there is none, or it is empty.
+func (r *reader) text(k Key) (string, bool) {
+	a, ok := r.find(k)
+	v := strings.TrimSpace(a.value)
+	return v, ok && v != ""
+}
+
+// boolean reads true or false.
+func (r *reader) boolean(k Key, or bool) bool {
+	v, ok := r.text(k)
+	if !ok {
+		return or
+	}
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		r.bad(k, "want true or false, got %q", v)
+		return or
+	}
+	return b
+}
+
+// integer reads a number from low to high.
+func (r *reader) integer(k Key, low, high, or int) int {
+	v, ok := r.text(k)
+	if !ok {
+		return or
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < low || n > high {
+		r.bad(k, "want a number from %d to %d, got %q", low, high, v)
+		return or
+	}
+	return n
+}
+
+// oneOf reads a word of a closed set, in any case.
+func (r *reader) oneOf(k Key, or string, words ...string) string {
+	v, ok := r.text(k)
+	if !ok {
+		return or
+	}
+	for _, w := range words {
+		if strings.EqualFold(v, w) {
+			return w
+		}
+	}
+	r.bad(k, "want one of %s, got %q", strings.Join(words, ", "), v)
+	return or
+}
+
+// list reads entries separated by commas; empty ones are left out.
+func (r *reader) list(k Key) []string {
+	v, _ := r.text(k)
+	var entries []string
+	for e := range strings.SplitSeq(v, ",") {
+		if e = strings.TrimSpace(e); e != "" {
+			entries = append(entries, e)
+		}
+	}
+	return entries
+}
+
+// prefixes reads a list of CIDRs and addresses. All that are wrong are reported at once.
+func (r *reader) prefixes(k Key) ([]netip.Prefix, bool) {
+	var good []netip.Prefix
+	var wrong []string
+	for _, e := range r.list(k) {
+		p, err := parsePrefix(e)
+		if err != nil {
+			wrong = append(wrong, strconv.Quote(e))
+			continue
+		}
+		good = append(good, p)
+	}
+	if len(wrong) > 0 {
+		r.bad(k, "want addresses or CIDRs, got %s", strings.Join(wrong, ", "))
+		return nil, false
+	}
+	slices.SortFunc(good, netip.Prefix.Compare)
+	return slices.Compact(good), true
+}
+
+// parsePrefix reads an address as the prefix that has it alone, and a prefix without the bits of
+// the host.
+func parsePrefix(s string) (netip.Prefix, error) {
+	if !strings.Contains(s, "/") {
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.Zone() != "" {
+			return netip.Prefix{}, fmt.Errorf("want an address or a CIDR, got %q", s)
+		}
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return p.Masked(), nil
+}
+
+// size reads nginx's sizes: bytes, or with k, m, g.
+func (r *reader) size(k Key, or int64) int64 {
+	v, ok := r.text(k)
+	if !ok {
+		return or
+	}
+	unit := int64(1)
+	digits := v
+	switch v[len(v)-1] {
+	case 'k', 'K':
+		unit, digits = 1<<10, v[:len(v)-1]
+	case 'm', 'M':
+		unit, digits = 1<<20, v[:len(v)-1]
+	case 'g', 'G':
+		unit, digits = 1<<30, v[:len(v)-1]
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || n > 1<<43/unit {
+		r.bad(k, "want a size such as 512, 8k, 1m or 2g, got %q", v)
+		return or
+	}
+	return n * unit
+}
