@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	netv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/fairlead-ingress/fairlead/k8s"
+	"github.com/fairlead-ingress/fairlead/k8s/explain"
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+)
+
+// loadTime bounds how long a cluster may take to tell its objects.
+const loadTime = 30 * time.Second
+
+// clusterState reads a cluster once.
+func clusterState(ctx context.Context, s settings, c explain.Controller) (explain.State, func(), error) {
+	config, err := k8s.RestConfig(s.kubeconfig, s.apiserverHost)
+	if err != nil {
+		return explain.State{}, nil, err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return explain.State{}, nil, fmt.Errorf("API client: %w", err)
+	}
+	source := k8s.NewCluster(k8s.ClusterOptions{
+		Client: client, DefaultCertificate: s.defaultCert, Log: zap.NewNop(),
+		DefaultBackend: types.NamespacedName{Namespace: s.defaultBackend.Namespace, Name: s.defaultBackend.Service},
+	})
+	ctx, cancel := context.WithTimeout(ctx, loadTime)
+	defer cancel()
+	loaded := make(chan struct{}, 1)
+	ended := make(chan error, 1)
+	run, stop := context.WithCancel(ctx)
+	go func() {
+		ended <- source.Run(run, func(types.NamespacedName) {
+			select {
+			case loaded <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	defer func() {
+		stop()
+		<-ended
+	}()
+	for source.Snapshot() == nil {
+		select {
+		case <-loaded:
+		case <-ctx.Done():
+			return explain.State{}, nil, errors.New("cluster: its objects could not be read in " + loadTime.String())
+		}
+	}
+	snapshot := *source.Snapshot()
+	snapshot.Around = readAround(ctx, client)
+	state, done := explain.Offline(&snapshot, s.translation(), nil)
+	state.Controller = c
+	return state, done, nil
+}
+
+// readAround lists what lies around what is served. What may not be read is noted.
+func readAround(ctx context.Context, client kubernetes.Interface) *ingress.Surroundings {
+	a := &ingress.Surroundings{Unread: make(map[string]error)}
+	list := metav1.ListOptions{}
+	pods, err := client.CoreV1().Pods("").List(ctx, list)
+	note(a, "Pod", err, func() { a.Pods = pointers(pods.Items) })
+	policies, err := client.NetworkingV1().NetworkPolicies("").List(ctx, list)
+	note(a, "NetworkPolicy", err, func() { a.NetworkPolicies = pointers[netv1.NetworkPolicy](policies.Items) })
+	namespaces, err := client.CoreV1().Namespaces().List(ctx, list)
+	note(a, "Namespace", err, func() { a.Namespaces = pointers(namespaces.Items) })
+	nodes, err := client.CoreV1().Nodes().List(ctx, list)
+	note(a, "Node", err, func() { a.Nodes = pointers(nodes.Items) })
+	leases, err := client.CoordinationV1().Leases("").List(ctx, list)
+	note(a, "Lease", err, func() { a.Leases = pointers(leases.Items) })
+	return a
+}
+
+func note(a *ingress.Surroundings, kind string, err error, take func()) {
+	if err != nil {
+		a.Unread[kind] = err
+		return
+	}
+	take()
+}
+
+func pointers[T any](items []T) []*T {
+	list := make([]*T, len(items))
+	for i := range items {
+		list[i] = &items[i]
+	}
+	return list
+}
