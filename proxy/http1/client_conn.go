@@ -43,6 +43,8 @@ type clientConn struct {
 	ctx    context.Context // of its request
 	sender *bodySender     // nil: the body, if there is one, is not being sent
 	cause  error           // why the exchange was interrupted
+
+	progress progress // of phaseSplice; the clock's
 }
 
 func newClientConn(c *Client, nc net.Conn) *clientConn {
@@ -185,11 +187,22 @@ func (c *clientConn) step(fd uintptr) bool {
 
 // readable reports whether a read would not wait: there are bytes, the end, or an error.
 func readable(fd uintptr) bool {
+	_, err := peek(fd)
+	return err != syscall.EAGAIN
+}
+
+// atEnd reports whether a read would find the end, or an error.
+func atEnd(fd uintptr) bool {
+	n, err := peek(fd)
+	return n <= 0 && err != syscall.EAGAIN
+}
+
+func peek(fd uintptr) (int, error) {
 	var b [1]byte
 	for {
-		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		if err != syscall.EINTR {
-			return err != syscall.EAGAIN
+			return n, err
 		}
 	}
 }

@@ -3,7 +3,6 @@ package http1
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -183,8 +182,4 @@ func wantStage(t testing.TB, err error, want Stage) *ClientError {
 		t.Fatalf("want an error of %q, got %v", want, err)
 	}
 	return e
-}
-
-func show(resp *http.Response) string {
-	return fmt.Sprint(resp.Proto, " ", resp.Status, " ", resp.ContentLength, " ", resp.Header)
 }

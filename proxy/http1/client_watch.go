@@ -30,6 +30,7 @@ const (
 	phaseUpload                // for a response, while the body is being sent
 	phaseHead                  // for a response
 	phaseBody                  // for the next byte of its body
+	phaseSplice                // for the next byte of its body, or for whoever takes it
 )
 
 // watchWord packs a phase, and the time of a coarseClock at which it began, into one word,
@@ -154,6 +155,14 @@ func (c *clientConn) overdue(p phase, waited, now time.Duration) error {
 		if waited > orDefault(c.call.ReadTimeout, orDefault(set.ReadTimeout, defaultWait)) {
 			return ErrSilent
 		}
+	case phaseSplice:
+		if waited <= orDefault(c.call.ReadTimeout, orDefault(set.ReadTimeout, defaultWait)) {
+			break
+		}
+		if !c.progress.moved(c.raw) {
+			return ErrSilent
+		}
+		c.watch.CompareAndSwap(watchWord(p, now-waited-clockTick), watchWord(p, now))
 	}
 	if s := c.sender; s != nil {
 		if since := s.since.Load(); since != 0 && now-time.Duration(since) > orDefault(set.SendTimeout, defaultWait)+clockTick {
