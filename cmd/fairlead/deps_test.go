@@ -97,7 +97,7 @@ var layers = map[string]layer{
 		why:     "the one place that talks to the API server; what it observes leaves through its func fields",
 	},
 	"cmd/fairlead": {
-		imports: []string{"k8s", "k8s/ingress", "k8s/manifest", "k8s/explain", "proxy", "proxy/observe", "proxy/proxytest", "proxy/upstream", "router", "tls/certs", "tls/issuer"},
+		imports: []string{"k8s", "k8s/ingress", "k8s/manifest", "k8s/explain", "proxy", "proxy/observe", "proxy/policy", "proxy/proxytest", "proxy/upstream", "router", "tls/certs", "tls/issuer"},
 		outside: append([]string{"github.com/spf13/", "go.uber.org/zap", "k8s.io/client-go/", "github.com/prometheus/", "sigs.k8s.io/yaml"}, apiTypes...),
 		why:     "wiring: it knows everything, and nothing knows it",
 	},

@@ -52,7 +52,7 @@ func rootCommand() *cobra.Command {
 		Short: "An HTTP/HTTPS ingress controller and reverse proxy for Kubernetes",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("no command %q: there are serve, demo, explain, doctor, check and version", args[0])}
+				return usageError{fmt.Errorf("no command %q: there are serve, demo, explain, doctor, check, annotations and version", args[0])}
 			}
 			return nil
 		},
@@ -62,7 +62,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(), demoCommand(), explainCommand(), doctorCommand(), checkCommand(), versionCommand())
+	root.AddCommand(serveCommand(), demoCommand(), explainCommand(), doctorCommand(), checkCommand(), annotationsCommand(), versionCommand())
 	return root
 }
 
