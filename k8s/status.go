@@ -137,10 +137,12 @@ type statusWriter struct {
 
 // writeRecord is what was written to one Ingress.
 type writeRecord struct {
-	times    []time.Time // of the last writes, at most writesPerMinute of them
-	wrote    bool        // the last write went through
-	contests int         // how often somebody wrote over it
-	until    time.Time   // when to contest again
+	times     []time.Time // of the last writes, at most writesPerMinute of them
+	wrote     bool        // the last write went through
+	contests  int         // how often somebody wrote over it, without an hour of peace between
+	contested time.Time   // the last time
+	until     time.Time   // when to write over theirs
+	warned    bool
 }
 
 // seen is told of every version of an Ingress.
@@ -207,7 +209,8 @@ func (w *statusWriter) reconcile(ctx context.Context, name types.NamespacedName)
 		w.records[name] = r
 	}
 	wait := r.mayWrite(now, live)
-	if r.contests == 3 && wait > 0 {
+	if r.contests == 3 && !r.warned {
+		r.warned = true
 		w.Log.Warn("somebody else keeps writing the addresses of an Ingress; writing them less and less often",
 			zap.String("ingress", name.String()), zap.Any("theirs", live.addresses))
 	}
@@ -236,7 +239,10 @@ func (w *statusWriter) reconcile(ctx context.Context, name types.NamespacedName)
 func (r *writeRecord) mayWrite(now time.Time, live liveStatus) time.Duration {
 	if r.wrote && !live.ours {
 		// What was written was written over: give way for longer each time.
-		r.wrote = false
+		if now.Sub(r.contested) > time.Hour {
+			r.contests, r.warned = 0, false
+		}
+		r.wrote, r.contested = false, now
 		r.contests++
 		r.until = now.Add(min(time.Second<<min(r.contests, 20), maxYield))
 	}
