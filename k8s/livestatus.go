@@ -91,3 +91,9 @@ func (s *statuses) setListener(f func(types.NamespacedName, liveStatus)) {
 	defer s.mu.Unlock()
 	s.listen = f
 }
+
+// StatusAddresses returns the addresses that the status of an Ingress has now.
+func (c *Cluster) StatusAddresses(name types.NamespacedName) []netv1.IngressLoadBalancerIngress {
+	live, _ := c.statuses.get(name)
+	return live.addresses
+}

@@ -54,6 +54,7 @@ func newAdmin(address string, in *instance) (*admin, error) {
 		enc.SetIndent("", "  ")
 		_ = enc.Encode(in.shownProblems()) // the client's affair
 	})
+	mux.HandleFunc("GET /debug/explain", in.serveExplain)
 	if in.profiling {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
@@ -71,6 +72,7 @@ const adminIndex = `Fairlead
   /metrics         Prometheus metrics
   /debug/table     the routes that are served
   /debug/problems  the mistakes found in the configuration, as JSON
+  /debug/explain   ?url=URL: why it does what it does, as JSON
 `
 
 func text(w http.ResponseWriter, status int, body string) {

@@ -19,6 +19,7 @@ import (
 // cluster is what an instance has to do with its API server: the objects that it reads, and
 // what it writes while it is the leader.
 type cluster struct {
+	client  kubernetes.Interface
 	source  *k8s.Cluster
 	contact k8s.Contact
 	leader  *k8s.Leader // nil without election
@@ -26,6 +27,8 @@ type cluster struct {
 	status  *k8s.Status // nil when no status is written
 	clear   bool        // take the addresses back at the end
 	log     *zap.Logger
+
+	surroundings surroundings
 }
 
 func newCluster(s settings, log *zap.Logger) (*cluster, error) {
@@ -39,6 +42,8 @@ func newCluster(s settings, log *zap.Logger) (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("API client: %w", err)
 	}
+
+	c.client = client
 
 	class := k8s.ControllerClass
 	if len(s.controllerClasses) > 0 {

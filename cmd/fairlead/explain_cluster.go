@@ -59,25 +59,26 @@ func clusterState(ctx context.Context, s settings, c explain.Controller) (explai
 		}
 	}
 	snapshot := *source.Snapshot()
-	snapshot.Around = readAround(ctx, client)
+	snapshot.Around = readAround(ctx, client, "")
 	state, done := explain.Offline(&snapshot, s.translation(), nil)
 	state.Controller = c
 	return state, done, nil
 }
 
-// readAround lists what lies around what is served. What may not be read is noted.
-func readAround(ctx context.Context, client kubernetes.Interface) *ingress.Surroundings {
+// readAround lists what lies around what is served, in one namespace or, if it is empty, in all.
+// What may not be read is noted.
+func readAround(ctx context.Context, client kubernetes.Interface, namespace string) *ingress.Surroundings {
 	a := &ingress.Surroundings{Unread: make(map[string]error)}
 	list := metav1.ListOptions{}
-	pods, err := client.CoreV1().Pods("").List(ctx, list)
+	pods, err := client.CoreV1().Pods(namespace).List(ctx, list)
 	note(a, "Pod", err, func() { a.Pods = pointers(pods.Items) })
-	policies, err := client.NetworkingV1().NetworkPolicies("").List(ctx, list)
+	policies, err := client.NetworkingV1().NetworkPolicies(namespace).List(ctx, list)
 	note(a, "NetworkPolicy", err, func() { a.NetworkPolicies = pointers[netv1.NetworkPolicy](policies.Items) })
 	namespaces, err := client.CoreV1().Namespaces().List(ctx, list)
 	note(a, "Namespace", err, func() { a.Namespaces = pointers(namespaces.Items) })
 	nodes, err := client.CoreV1().Nodes().List(ctx, list)
 	note(a, "Node", err, func() { a.Nodes = pointers(nodes.Items) })
-	leases, err := client.CoordinationV1().Leases("").List(ctx, list)
+	leases, err := client.CoordinationV1().Leases(namespace).List(ctx, list)
 	note(a, "Lease", err, func() { a.Leases = pointers(leases.Items) })
 	return a
 }

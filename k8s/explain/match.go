@@ -18,6 +18,9 @@ type rival struct {
 // rivals asks the router what the Ingresses that are not ours would do if they were.
 func (w *walk) rivals() []rival {
 	host := w.decision.Host
+	if w.decision.Path.Match == "" {
+		return nil // the request is refused before anything is matched
+	}
 	keys := []string{host, ""}
 	if i := strings.IndexByte(host, '.'); i > 0 {
 		keys = []string{host, "*" + host[i:], ""}
@@ -52,7 +55,8 @@ func (w *walk) rival(o other) (rival, bool) {
 	}
 	together, _ := router.Build(routes, nil)
 	r, _ := together.Lookup(w.decision.Host, w.decision.Path.Match)
-	return rival{o, r.Origin.Namespace == o.Namespace && r.Origin.Name == o.Name}, true
+	// A host of ours that is more specific may be isolated from it, and then nothing answers.
+	return rival{o, r != nil && r.Origin.Namespace == o.Namespace && r.Origin.Name == o.Name}, true
 }
 
 func entries(rules []*proxy.Rule) []*router.Route {

@@ -79,6 +79,7 @@ func ownReasons() []ReasonDoc {
 		{"TargetTooLong", "The request target is longer than is accepted."},
 		{"FailedClosed", "A policy cannot be honoured, so that every request is refused."},
 
+		{"AnsweredBefore", "A redirect or a policy answers: the request never gets here."},
 		{"NoBackend", "No rule answers: there is no backend."},
 		{"ServiceBackend", "The backend is a Service."},
 		{"ServiceFound", "The Service exists."},

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,6 +37,18 @@ type walk struct {
 	status int // that the client gets, 0 when the backend decides
 }
 
+// behind reports whether a request that the policies answer never gets to a step: the backend
+// of a redirect is often one that does not exist.
+func behind(step string) bool {
+	return slices.Index(StepNames(), step) > slices.Index(StepNames(), Policies)
+}
+
+// answered reports whether the policies answer the request as they are configured to.
+func (w *walk) answered() bool {
+	d := &w.decision
+	return !d.Forwarded && d.Rule != nil && d.Rule.Answer == (proxy.Answer{}) && d.Answer == (proxy.Answer{}) && d.Status < 500
+}
+
 // Explain answers q.
 func (v *View) Explain(q Question) *Explanation {
 	w := &walk{View: v, q: q, decision: v.Proxy.Decide(v.Table, q.request())}
@@ -62,7 +75,11 @@ func (v *View) Explain(q Question) *Explanation {
 		{NetworkPolicy, w.networkPolicy},
 		{Probe, w.probe},
 	} {
-		step := s.look().step(s.name)
+		f := skip("AnsweredBefore", "the request is answered before it gets here")
+		if !behind(s.name) || !w.answered() {
+			f = s.look()
+		}
+		step := f.step(s.name)
 		if step.Verdict == Broken && e.FirstBroken == nil {
 			e.FirstBroken = &step.Name
 		}

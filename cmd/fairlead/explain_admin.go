@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/fairlead-ingress/fairlead/k8s/explain"
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+)
+
+// aroundTime bounds what a question may wait for Pods and NetworkPolicies.
+const aroundTime = 5 * time.Second
+
+// serveExplain answers GET /debug/explain. It reads what is live and locks nothing that
+// requests need.
+func (in *instance) serveExplain(w http.ResponseWriter, r *http.Request) {
+	v := r.URL.Query()
+	a := asking{method: v.Get("method"), headers: v["header"], clientIP: v.Get("client-ip"), resolve: v["resolve"], probe: v.Get("probe") == "true"}
+	if a.method == "" {
+		a.method = http.MethodGet
+	}
+	q, err := a.question(v.Get("url"))
+	if err != nil {
+		text(w, http.StatusBadRequest, strings.TrimPrefix(err.Error(), "--")+"\n")
+		return
+	}
+	controller := explain.Controller{Namespace: v.Get("controller-namespace")}
+	if selector := v.Get("controller-selector"); selector != "" {
+		if controller.Labels, err = labels.ConvertSelectorToLabelsMap(selector); err != nil {
+			text(w, http.StatusBadRequest, fmt.Sprintf("controller-selector: %v\n", err))
+			return
+		}
+	}
+	state, ok := in.explained(r.Context())
+	if !ok {
+		text(w, http.StatusServiceUnavailable, "not ready: the first table is not live yet\n")
+		return
+	}
+	state.Controller = controller
+	e := explainWith(r.Context(), explain.New(state), q, a.probe)
+	w.Header().Set("Content-Type", "application/json")
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(e) // the client's affair
+}
+
+// explained is what is live now, for questions.
+func (in *instance) explained(ctx context.Context) (explain.State, bool) {
+	if !in.controller.Ready() {
+		return explain.State{}, false
+	}
+	state := explain.State{
+		Options: in.translation(), Proxy: in.proxy, Table: in.proxy.Table(), Certificates: in.certs.Set(),
+		Problems: in.controller.Problems(), OnlyNamespace: in.watchNamespace,
+	}
+	for name, address := range in.addresses() {
+		if tcp, ok := address.(*net.TCPAddr); ok && name != "admin" {
+			state.Listeners = append(state.Listeners, explain.OpenPort{Scheme: name, Port: uint16(tcp.Port)})
+		}
+	}
+	if in.dir != nil {
+		state.Snapshot = in.dir.Snapshot()
+		return state, true
+	}
+	if state.Snapshot = in.cluster.source.Snapshot(); state.Snapshot == nil {
+		return state, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, aroundTime)
+	defer cancel()
+	state.Snapshot = new(*state.Snapshot)
+	state.Snapshot.Around = in.cluster.around(ctx, in.watchNamespace)
+	state.StatusOf = in.cluster.source.StatusAddresses
+	return state, true
+}
+
+// aroundAge is how old the surroundings may be that a question is answered with.
+const aroundAge = 10 * time.Second
+
+// surroundings remembers what was last read around what is served, so that questions do not
+// become a load for the API server.
+type surroundings struct {
+	mu   sync.Mutex // held while they are read
+	last *ingress.Surroundings
+	read time.Time
+}
+
+// around lists Pods, NetworkPolicies and the rest, where that is allowed.
+func (c *cluster) around(ctx context.Context, namespace string) *ingress.Surroundings {
+	s := &c.surroundings
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil || time.Since(s.read) > aroundAge {
+		s.last, s.read = readAround(ctx, c.client, namespace), time.Now()
+	}
+	return s.last
+}
