@@ -31,7 +31,7 @@ type http1Engine struct {
 func newHTTP1(o engineOptions) (engine, error) {
 	e := &http1Engine{server: &http1.Server{
 		Handler: o.proxy, IdleTimeout: o.idle, ReasonHeader: ReasonHeader, ConnState: o.connState,
-		HeadTimeout: defaultHeadTimeout, BodyTimeout: o.proxy.readTimeout(), WriteTimeout: o.proxy.readTimeout(),
+		HeadTimeout: defaultHeadTimeout, BodyTimeout: o.patience, WriteTimeout: o.patience,
 	}}
 	e.server.OnError = func(c net.Conn, err error) {
 		var fault *http1.Fault
@@ -56,7 +56,7 @@ func newHTTP1(o engineOptions) (engine, error) {
 	}
 	e.http2 = http2Server(o)
 	e.base = &http.Server{
-		Handler: withLimits(o.proxy), MaxHeaderBytes: maxHeadBytes, IdleTimeout: o.idle,
+		Handler: withLimits(o.proxy, o.patience), MaxHeaderBytes: maxHeadBytes, IdleTimeout: o.idle,
 		ReadHeaderTimeout: defaultHeadTimeout, TLSConfig: e.tls.Clone(),
 	}
 	e.base.ErrorLog, _ = zap.NewStdLogAt(o.log, zap.DebugLevel)    // fails for unknown levels only

@@ -17,7 +17,7 @@ type netHTTP struct {
 
 func newNetHTTP(o engineOptions) (engine, error) {
 	server := &http.Server{
-		Handler:           withLimits(o.proxy),
+		Handler:           withLimits(o.proxy, o.patience),
 		ReadHeaderTimeout: defaultHeadTimeout,
 		IdleTimeout:       o.idle,
 		MaxHeaderBytes:    maxHeadBytes,
@@ -47,7 +47,7 @@ func http2Server(o engineOptions) *http2.Server { //nolint:staticcheck // see ab
 		MaxUploadBufferPerConnection: 1 << 20,
 		MaxDecoderHeaderTableSize:    4 << 10,
 		IdleTimeout:                  o.idle,
-		WriteByteTimeout:             o.proxy.readTimeout(),
+		WriteByteTimeout:             o.patience,
 	}
 }
 

@@ -1,21 +1,15 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptrace"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
-
-// errUpstreamSilent is why a response was given up whose next byte did not come in time.
-var errUpstreamSilent = errors.New("upstream sent nothing within the read timeout")
 
 // forwarder is the last handler of a route: it sends the request to a backend's pool and the
 // response back, streaming both ways.
@@ -32,10 +26,9 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.forwarded = true
 		return
 	}
-	ctx, cancel := context.WithCancelCause(r.Context())
-	defer cancel(nil)
 	interim := &interim{w: w, enabled: r.ProtoAtLeast(1, 1)}
-	out := r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: interim.relay}))
+	out := new(http.Request)
+	*out = *r
 
 	upgrade := wantsWebSocket(r)
 	if !f.prepare(out, r, x) {
@@ -59,7 +52,7 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		out.Body = http.NoBody
 	}
 
-	resp, err := f.pool.Do(out, &x.Attempts)
+	resp, err := f.pool.Do(out, upstream.Hooks{Interim: interim.relay}, &x.Attempts)
 	interim.stop()
 	if err != nil {
 		f.failed(w, r, body, err)
@@ -70,7 +63,7 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.p.tunnel(w, r, resp, upgrade)
 		return
 	}
-	f.respond(w, r, resp, body, cancel)
+	f.respond(w, r, resp, body)
 }
 
 // prepare makes out, a shallow copy of r, the request to send. It changes the header of r,
@@ -142,11 +135,4 @@ func (f *forwarder) failed(w http.ResponseWriter, r *http.Request, body *request
 	}
 	reason, status := upstream.Reason(err)
 	fail(w, r, status, reason, err)
-}
-
-func (p *Proxy) readTimeout() time.Duration {
-	if p.ReadTimeout > 0 {
-		return p.ReadTimeout
-	}
-	return 60 * time.Second
 }

@@ -339,7 +339,7 @@ func TestBackendDiesWithinTheResponse(t *testing.T) {
 func TestUpstreamSilence(t *testing.T) {
 	f := singleBackend(t, &proxytest.Backend{Raw: proxytest.Script(proxytest.Reply{
 		Bytes: "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234", End: proxytest.Hang,
-	})}, func(f *front) { f.ReadTimeout = 50 * time.Millisecond })
+	})}, func(f *front) { f.setPools(upstream.Options{AllowLocal: true, ReadTimeout: 50 * time.Millisecond}) })
 	c := dialRaw(t, f.http())
 	c.send(t, "GET / HTTP/1.1", "Host: a.example", "", "")
 	if _, body, err := c.receive(t, "GET"); err == nil || body != "01234" {
@@ -351,7 +351,7 @@ func TestUpstreamSilence(t *testing.T) {
 }
 
 func TestClientFaultsInTheBody(t *testing.T) {
-	f := echoFront(t, func(f *front) { f.ReadTimeout = 50 * time.Millisecond })
+	f := echoFront(t, func(f *front) { f.server.ClientTimeout = 50 * time.Millisecond })
 	for i, tt := range []struct {
 		name, framing, body string
 		status              int
@@ -441,9 +441,7 @@ func TestUpstreamFailures(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			f := newFront(t, Config{Rules: []*Rule{rule("a.example", "/", webKey)}}, func(f *front) {
-				f.pools.Close()
-				f.pools = upstream.NewRegistry(upstream.Options{AllowLocal: true, ResponseHeaderTimeout: 50 * time.Millisecond})
-				f.Proxy.Pools = f.pools
+				f.setPools(upstream.Options{AllowLocal: true, ResponseHeaderTimeout: 50 * time.Millisecond})
 			})
 			if tt.backend != nil {
 				proxytest.Start(t, tt.backend)

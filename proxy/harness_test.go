@@ -116,6 +116,13 @@ func newFront(t *testing.T, config Config, edit func(*front)) *front {
 	return f
 }
 
+// setPools replaces the registry, before anything is served.
+func (f *front) setPools(o upstream.Options) {
+	f.pools.Close()
+	f.pools = upstream.NewRegistry(o)
+	f.Proxy.Pools = f.pools
+}
+
 func (f *front) serve(t *testing.T, config Config) {
 	t.Helper()
 	table, conflicts := f.Compile(config)

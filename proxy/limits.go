@@ -15,8 +15,7 @@ const (
 // withLimits is p for net/http's servers, for HTTP/1 and HTTP/2, with what package http1 has
 // by itself: limits of the head, and an end to the patience with a client that sends nothing
 // of a body or takes nothing of a response.
-func withLimits(p *Proxy) http.Handler {
-	timeout := p.readTimeout()
+func withLimits(p *Proxy, timeout time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		limited := &progress{ResponseWriter: w, control: http.NewResponseController(w), timeout: timeout}
 		if r.Body != nil && r.Body != http.NoBody {

@@ -32,9 +32,6 @@ type Proxy struct {
 	// TrustedProxies are the peers whose forwarding headers are believed and extended.
 	// Those of all others are removed.
 	TrustedProxies []netip.Prefix
-	// ReadTimeout is how long upstream may be silent within a response, and a client
-	// within a request's body or while it takes nothing of a response: 60 s if zero.
-	ReadTimeout time.Duration
 	// OnPanic is told of a panic in a handler, with the stack; nil for none.
 	OnPanic func(x *Exchange, value any, stack []byte)
 

@@ -1,14 +1,13 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/textproto"
 	"sync"
-	"time"
+
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
 // maxInterim bounds the 1xx responses that one request may cause.
@@ -24,8 +23,8 @@ type interim struct {
 	count   int
 }
 
-// relay is called by the connection to the backend, on a goroutine of its own.
-func (i *interim) relay(code int, header textproto.MIMEHeader) error {
+// relay is called while the response is waited for, perhaps on another goroutine.
+func (i *interim) relay(code int, header http.Header) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.count++; i.count > maxInterim {
@@ -37,7 +36,7 @@ func (i *interim) relay(code int, header textproto.MIMEHeader) error {
 	h := i.w.Header()
 	own := h.Clone()
 	clear(h)
-	if copyResponse(h, http.Header(header)) {
+	if copyResponse(h, header) {
 		i.w.WriteHeader(code)
 	}
 	clear(h)
@@ -55,7 +54,7 @@ func (i *interim) stop() {
 }
 
 // respond sends resp to the client, each part as it comes.
-func (f *forwarder) respond(w http.ResponseWriter, r *http.Request, resp *http.Response, body *requestBody, cancel context.CancelCauseFunc) {
+func (f *forwarder) respond(w http.ResponseWriter, r *http.Request, resp *http.Response, body *requestBody) {
 	x := exchangeOf(w)
 	h := w.Header()
 	if resp.StatusCode < 200 || resp.StatusCode > 999 || !copyResponse(h, resp.Header) {
@@ -86,12 +85,12 @@ func (f *forwarder) respond(w http.ResponseWriter, r *http.Request, resp *http.R
 		// Content-Length, and no trailers.
 		_ = http.NewResponseController(w).Flush()
 	}
-	if err := f.stream(w, resp, cancel); err != nil {
+	if err := f.stream(w, resp); err != nil {
 		x.Err = err
 		if r.Context().Err() != nil || errors.Is(err, errClientWrite) {
 			x.ClientAborted, x.Reason = true, "client-aborted"
-		} else if x.Reason = "upstream-reset"; errors.Is(err, errUpstreamSilent) {
-			x.Reason = "read-timeout"
+		} else {
+			x.Reason, _ = upstream.Reason(err)
 		}
 		// The client must see that the response is not complete.
 		panic(http.ErrAbortHandler)
@@ -113,21 +112,16 @@ var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 // stream copies the body of resp. It flushes whenever upstream has, for the moment, nothing
 // more to give: events and drips are not held back, bulk is not cut into small writes.
-func (f *forwarder) stream(w http.ResponseWriter, resp *http.Response, cancel context.CancelCauseFunc) error {
+func (f *forwarder) stream(w http.ResponseWriter, resp *http.Response) error {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		return nil
 	}
 	buf := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(buf)
 	control := http.NewResponseController(w)
-	timeout := f.p.readTimeout()
-	var silent *time.Timer
 	var sent int64
 	for {
 		n, err := resp.Body.Read(buf[:])
-		if silent != nil {
-			silent.Stop()
-		}
 		if n > 0 {
 			if _, werr := w.Write(buf[:n]); werr != nil {
 				return fmt.Errorf("%w: %w", errClientWrite, werr)
@@ -144,12 +138,6 @@ func (f *forwarder) stream(w http.ResponseWriter, resp *http.Response, cancel co
 			return nil
 		case err != nil:
 			return err
-		}
-		if silent == nil {
-			silent = time.AfterFunc(timeout, func() { cancel(errUpstreamSilent) })
-			defer silent.Stop()
-		} else {
-			silent.Reset(timeout)
 		}
 	}
 }

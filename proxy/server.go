@@ -17,6 +17,7 @@ import (
 const (
 	defaultHeadTimeout   = 10 * time.Second
 	defaultIdleTimeout   = 60 * time.Second
+	defaultClientTimeout = 60 * time.Second
 	defaultShutdownDelay = 10 * time.Second
 	defaultDrainTimeout  = 240 * time.Second
 	maxHeadBytes         = 32 << 10
@@ -33,6 +34,9 @@ type Server struct {
 	TLS *tls.Config
 	// IdleTimeout is how long a connection may wait for its next request: 60 s if zero.
 	IdleTimeout time.Duration
+	// ClientTimeout is how long a client may send nothing of a request's body, or take nothing
+	// of a response: 60 s if zero.
+	ClientTimeout time.Duration
 	// ShutdownDelay is how long connections are still accepted after a shutdown was asked
 	// for, until load balancers have heard of it: 10 s if zero, none if negative.
 	ShutdownDelay time.Duration
@@ -103,7 +107,7 @@ func (s *Server) newEngine(name string) (engine, error) {
 		log = zap.NewNop()
 	}
 	e := engineOptions{
-		proxy: s.Proxy, idle: or(s.IdleTimeout, defaultIdleTimeout), log: log.Named(name),
+		proxy: s.Proxy, idle: or(s.IdleTimeout, defaultIdleTimeout), patience: or(s.ClientTimeout, defaultClientTimeout), log: log.Named(name),
 	}
 	if s.ConnState != nil {
 		e.connState = func(c net.Conn, state http.ConnState) { s.ConnState(name, c, state) }
@@ -122,6 +126,7 @@ type engineOptions struct {
 	proxy     *Proxy
 	tls       *tls.Config // nil for a port in clear
 	idle      time.Duration
+	patience  time.Duration                  // ClientTimeout
 	connState func(net.Conn, http.ConnState) // nil for none
 	log       *zap.Logger
 }

@@ -64,6 +64,9 @@ type Call struct {
 	// the response any more. It is called on another goroutine, which it must not hold up,
 	// and not once the exchange has ended. So is the Err of the request's context.
 	Abandoned func() bool
+	// Fresh asks for a new connection: an idle one may have been closed by the other side at
+	// this very moment.
+	Fresh bool
 	// ReadTimeout overrides that of the ClientSet, if not zero.
 	ReadTimeout time.Duration
 	// Connected is called when there is a connection, before anything is written. It may be
@@ -102,7 +105,7 @@ func (c *Client) Do(req *http.Request, call *Call) (*http.Response, error) {
 		return nil, &ClientError{Stage: StageRefused, Err: err}
 	}
 	for {
-		conn, err := c.connection(req.Context())
+		conn, err := c.connection(req.Context(), call.Fresh)
 		if err != nil {
 			putBuffer(out, c.Set.poison)
 			return nil, &ClientError{Stage: StageDialing, Unsent: true, BodyRead: call.bodyRead, Err: err}
@@ -140,10 +143,12 @@ func readInline(out []byte, req *http.Request, call *Call) ([]byte, error) {
 	return out, err
 }
 
-// connection returns an idle connection, or else a new one.
-func (c *Client) connection(ctx context.Context) (*clientConn, error) {
-	if conn := c.take(); conn != nil {
-		return conn, nil
+// connection returns an idle connection, unless fresh, or else a new one.
+func (c *Client) connection(ctx context.Context, fresh bool) (*clientConn, error) {
+	if !fresh {
+		if conn := c.take(); conn != nil {
+			return conn, nil
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err

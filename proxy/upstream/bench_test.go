@@ -25,7 +25,7 @@ func BenchmarkPoolDo(b *testing.B) {
 	var a Attempts
 	b.ReportAllocs()
 	for b.Loop() {
-		resp, err := p.Do(req, &a)
+		resp, err := p.Do(req, Hooks{}, &a)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -1,12 +1,16 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/fairlead-ingress/fairlead/proxy/http1"
 )
 
 // sentBody is the body of a request, as one try sends it. It keeps the real body for a further
@@ -114,6 +118,38 @@ func (b *receivedBody) finish(err error) {
 	}
 }
 
+// timedBody is the body of a response of the Transport, each byte of which has to come in time.
+type timedBody struct {
+	source  io.ReadCloser
+	cancel  context.CancelCauseFunc // of the request's context
+	timeout time.Duration
+	timer   *time.Timer // nil before the first Read
+	silent  atomic.Bool // timer has rung
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	if b.timer == nil {
+		b.timer = time.AfterFunc(b.timeout, func() {
+			b.silent.Store(true)
+			b.cancel(http1.ErrSilent)
+		})
+	} else {
+		b.timer.Reset(b.timeout)
+	}
+	n, err := b.source.Read(p)
+	b.timer.Stop()
+	if err != nil && err != io.EOF && b.silent.Load() {
+		err = http1.ErrSilent
+	}
+	return n, err
+}
+
+func (b *timedBody) Close() error {
+	err := b.source.Close()
+	b.cancel(nil)
+	return err
+}
+
 // upgradedBody is the body of a 101 response: the connection, both ways. The end of one way
 // does not end the attempt, only Close does.
 type upgradedBody struct {
@@ -138,7 +174,7 @@ func (b *upgradedBody) CloseWrite() error {
 }
 
 // track makes b the body of resp in place of its own, so that the attempt ends when that has been
-// read or is closed; at once if there is none.
+// read or is closed; at once if there is none. It still has to be closed then.
 func track(resp *http.Response, b *receivedBody) {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		b.finish(nil)
@@ -150,4 +186,8 @@ func track(resp *http.Response, b *receivedBody) {
 		return
 	}
 	resp.Body = b
+	if resp.ContentLength == 0 || resp.Request.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent ||
+		resp.StatusCode == http.StatusNotModified {
+		b.finish(nil)
+	}
 }

@@ -59,7 +59,7 @@ func TestInFlight(t *testing.T) {
 			e := p.Endpoints()[0]
 			var a Attempts
 			req := request(t, test.method, test.target, nil)
-			resp, err := p.Do(req, &a)
+			resp, err := p.Do(req, Hooks{}, &a)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,7 +132,7 @@ func TestUpgrade(t *testing.T) {
 			"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}, "Sec-Websocket-Version": {"13"},
 		}
 		var a Attempts
-		resp, err := p.Do(req, &a)
+		resp, err := p.Do(req, Hooks{}, &a)
 		if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 			t.Fatalf("want 101, got %v, %v", resp, err)
 		}
@@ -205,7 +205,7 @@ func TestTrailers(t *testing.T) {
 			req.Trailer["Check"] = []string{"17"}
 			return 0, io.EOF
 		})))
-		resp, err := p.Do(req, nil)
+		resp, err := p.Do(req, Hooks{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +227,7 @@ func TestGRPC(t *testing.T) {
 	reader, writer := io.Pipe()
 	req := request(t, "POST", "/cart.Cart/Add", reader)
 	req.Header = http.Header{"Content-Type": {"application/grpc"}, "Te": {"trailers"}, "Want-Status": {"5"}}
-	resp, err := p.Do(req, nil)
+	resp, err := p.Do(req, Hooks{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func TestGRPC(t *testing.T) {
 	}
 	req = request(t, "POST", "/", nil)
 	req.Header.Set("Want-Trailers-Only", "1")
-	resp, err = p.Do(req, nil)
+	resp, err = p.Do(req, Hooks{}, nil)
 	if err != nil || resp.Header.Get("Grpc-Status") != "0" {
 		t.Errorf("want the status in the head, got %v, %v", resp, err)
 	}
@@ -277,18 +277,18 @@ func TestClientGoneWhileStreaming(t *testing.T) {
 	for _, protocol := range []Protocol{HTTP, H2C} {
 		p := newTestPool(t, Options{}, protocol, b.Addr())
 		ctx, cancel := context.WithCancel(t.Context())
-		resp, err := p.Do(request(t, "GET", "/", nil).WithContext(ctx), nil)
+		resp, err := p.Do(request(t, "GET", "/", nil).WithContext(ctx), Hooks{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		cancel()
-		<-gone
-		_, err = io.ReadAll(resp.Body)
+		_, err = io.ReadAll(resp.Body) // it is noticed, at the latest, by whoever waits for a byte
 		wantReason(t, err, ClientClosed, 499)
 		if n := p.Endpoints()[0].InFlight(); n != 0 {
 			t.Errorf("%s: want nothing in flight, got %d", protocol, n)
 		}
 		resp.Body.Close()
+		<-gone
 	}
 }
 

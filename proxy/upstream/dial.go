@@ -27,13 +27,18 @@ type connectError struct {
 func (e *connectError) Error() string { return e.err.Error() }
 func (e *connectError) Unwrap() error { return e.err }
 
-// dial connects to e's address; with TLS when config is not nil.
+// dial connects to e's address for a Transport; with TLS when config is not nil.
 func (d *dialer) dial(ctx context.Context, e *Endpoint, config *tls.Config) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	c, err := d.connect(ctx, e)
+	tcp, err := d.connect(ctx, e)
 	if err != nil {
 		return nil, err
+	}
+	c, err := newConn(tcp, &e.conns)
+	if err != nil {
+		tcp.Close()
+		return nil, &connectError{ConnectFailed, err}
 	}
 	if config == nil {
 		return c, nil
@@ -47,7 +52,7 @@ func (d *dialer) dial(ctx context.Context, e *Endpoint, config *tls.Config) (net
 }
 
 // connect tries the addresses of e in turn until one accepts.
-func (d *dialer) connect(ctx context.Context, e *Endpoint) (*conn, error) {
+func (d *dialer) connect(ctx context.Context, e *Endpoint) (*net.TCPConn, error) {
 	addresses := []netip.Addr{e.ip}
 	if !e.ip.IsValid() {
 		var err error
@@ -72,7 +77,7 @@ func (d *dialer) connect(ctx context.Context, e *Endpoint) (*conn, error) {
 	return nil, failed
 }
 
-func (d *dialer) connectTo(ctx context.Context, e *Endpoint, a netip.AddrPort, timeout time.Duration) (*conn, *connectError) {
+func (d *dialer) connectTo(ctx context.Context, e *Endpoint, a netip.AddrPort, timeout time.Duration) (*net.TCPConn, *connectError) {
 	literal := e.ip.IsValid()
 	nd := net.Dialer{
 		Timeout: timeout,
@@ -99,12 +104,7 @@ func (d *dialer) connectTo(ctx context.Context, e *Endpoint, a netip.AddrPort, t
 		tcp.Close()
 		return nil, &connectError{AddressDenied, err}
 	}
-	conn, err := newConn(tcp, &e.conns)
-	if err != nil {
-		tcp.Close()
-		return nil, &connectError{ConnectFailed, err}
-	}
-	return conn, nil
+	return tcp, nil
 }
 
 func connectReason(err error) string {

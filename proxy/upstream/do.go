@@ -8,10 +8,12 @@ import (
 // Do sends req to an endpoint and returns its response. a, if not nil, tells afterwards what was
 // done for it; what it held before is lost.
 //
+// h is what the caller wants to hear of meanwhile.
+//
 // Of req.URL only the path and the query are sent; scheme and host are the endpoint's. req.Host
 // is sent as it is. Header is sent as it is, and nothing is added but the framing. Neither is
-// changed. The body is closed, in any case, like an http.RoundTripper does. Hooks of httptrace
-// in the context work, such as Got1xxResponse.
+// changed. The body is closed, in any case, like an http.RoundTripper does. The response and its
+// header are valid until its body is closed, which must happen exactly once.
 //
 // The caller closes the response's body. The attempt is in flight until then, or until the
 // body was read to its end. An error of reading it is one of Do's. The body of a 101 response is an io.ReadWriteCloser
@@ -29,20 +31,20 @@ import (
 //
 // Reason makes a code and a status of the error. It is a *NoEndpointError, an *Error, a
 // *RequestBodyError, or wraps the error of the request's context.
-func (p *Pool) Do(req *http.Request, a *Attempts) (*http.Response, error) {
+func (p *Pool) Do(req *http.Request, h Hooks, a *Attempts) (*http.Response, error) {
 	if a == nil {
 		a = new(Attempts)
 	}
 	*a = Attempts{}
 	p.active.Add(1)
-	resp, err := p.do(req, a)
+	resp, err := p.do(req, h, a)
 	if err != nil {
 		p.end()
 	}
 	return resp, err
 }
 
-func (p *Pool) do(req *http.Request, a *Attempts) (*http.Response, error) {
+func (p *Pool) do(req *http.Request, h Hooks, a *Attempts) (*http.Response, error) {
 	r := p.registry
 	p.budget.request(r.clock())
 	e, err := p.first()
@@ -52,21 +54,29 @@ func (p *Pool) do(req *http.Request, a *Attempts) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	resent := false
+	resent, fresh := false, false
 	for {
-		t := &try{}
-		if req.Body != nil && req.Body != http.NoBody {
-			t.body = &sentBody{source: req.Body}
-		}
 		at := a.begin(e, r.options.now())
 		e.begin()
-		resp, failure := e.send(req, t, r.options.now)
-		t.record(at)
+		var (
+			t       *try // nil for the lean engine
+			resp    *http.Response
+			failure *result
+		)
+		if g := e.wire(); g.lean != nil {
+			resp, failure = e.sendLean(g, req, h, at, fresh, r.options.now)
+		} else {
+			t = newTry(req, h)
+			resp, failure = e.send(g, req, t, r.options.now)
+			t.record(at)
+		}
 		if failure == nil {
 			at.Header = r.since(at.Start)
 			at.Status = resp.StatusCode
 			p.answered(e)
-			t.settle()
+			if t != nil {
+				t.settle()
+			}
 			track(resp, &receivedBody{
 				classify: func(err error) error { return e.bodyError(req, err) },
 				end: func(n int64, err error) {
@@ -84,10 +94,16 @@ func (p *Pool) do(req *http.Request, a *Attempts) (*http.Response, error) {
 		p.ended(at)
 		next := p.another(req, t, failure, a, resent)
 		if next == nil {
-			t.settle()
+			if t != nil {
+				t.settle()
+			} else if req.Body != nil && !failure.bodyRead {
+				req.Body.Close()
+			}
 			return nil, failure.err
 		}
 		resent = resent || failure.at == waiting && !failure.reused
+		// Where an idle connection was stale, those of other endpoints may be, too.
+		fresh = failure.at == waiting
 		e = next
 	}
 }
@@ -120,7 +136,7 @@ func (p *Pool) another(req *http.Request, t *try, failure *result, a *Attempts, 
 	if next == nil && failure.at == waiting && failure.reused {
 		next, stale = a.Last().Endpoint, true
 	}
-	if next == nil || t.body != nil && !t.body.detach() || !p.budget.retry(now) {
+	if next == nil || failure.bodyRead || t != nil && t.body != nil && !t.body.detach() || !p.budget.retry(now) {
 		return nil
 	}
 	if stale {

@@ -6,9 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/netip"
-	"net/textproto"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -306,13 +304,11 @@ func TestDoInterim(t *testing.T) {
 	b := raw(t, proxytest.Reply{Bytes: "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n" + okReply})
 	p := newTestPool(t, Options{}, HTTP, b.Addr())
 	var got []string
-	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
-		Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
-			got = append(got, http.StatusText(code)+" "+h.Get("Link"))
-			return nil
-		},
-	})
-	status, body, err := do(t, p, request(t, "GET", "/", nil).WithContext(ctx), nil)
+	hooks := Hooks{Interim: func(code int, h http.Header) error {
+		got = append(got, http.StatusText(code)+" "+h.Get("Link"))
+		return nil
+	}}
+	status, body, err := doHooked(t, p, request(t, "GET", "/", nil), hooks, nil)
 	if err != nil || status != 200 || body != "ok" || len(got) != 1 || got[0] != "Early Hints </a.css>" {
 		t.Errorf("want 103, then 200, got %v, %d %q %v", got, status, body, err)
 	}
@@ -323,11 +319,8 @@ func TestDoInterimRefused(t *testing.T) {
 	b := raw(t, proxytest.Reply{Bytes: "HTTP/1.1 103 Early Hints\r\n\r\n" + okReply})
 	p := newTestPool(t, Options{}, HTTP, b.Addr(), raw(t, proxytest.Reply{Bytes: "HTTP/1.1 103 Early Hints\r\n\r\n" + okReply}).Addr())
 	enough := errors.New("too many interim responses")
-	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
-		Got1xxResponse: func(int, textproto.MIMEHeader) error { return enough },
-	})
 	var a Attempts
-	_, _, err := do(t, p, request(t, "GET", "/", nil).WithContext(ctx), &a)
+	_, _, err := doHooked(t, p, request(t, "GET", "/", nil), Hooks{Interim: func(int, http.Header) error { return enough }}, &a)
 	wantReason(t, err, BadResponse, 502)
 	if !errors.Is(err, enough) || a.Len() != 1 {
 		t.Errorf("want the hook's error after one attempt, got %v, %s", err, show(&a))

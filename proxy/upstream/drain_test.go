@@ -41,16 +41,37 @@ func newHeld(t *testing.T) *held {
 // hold begins a request.
 func hold(t *testing.T, p *Pool) (*http.Response, *bufio.Reader) {
 	t.Helper()
-	resp, err := p.Do(request(t, "GET", "/hold", nil), nil)
+	resp, err := p.Do(request(t, "GET", "/hold", nil), Hooks{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { resp.Body.Close() })
-	r := bufio.NewReader(resp.Body)
+	body := &closedAtEnd{ReadCloser: resp.Body}
+	t.Cleanup(func() { body.Close() })
+	resp.Body = body
+	r := bufio.NewReader(body)
 	if line, err := r.ReadString('\n'); line != "begun\n" {
 		t.Fatalf("want the beginning of the response, got %q, %v", line, err)
 	}
 	return resp, r
+}
+
+// closedAtEnd is closed once: when all of it was read, or by Close.
+type closedAtEnd struct {
+	io.ReadCloser
+	once sync.Once
+}
+
+func (b *closedAtEnd) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.Close()
+	}
+	return n, err
+}
+
+func (b *closedAtEnd) Close() error {
+	b.once.Do(func() { b.ReadCloser.Close() })
+	return nil
 }
 
 func wantEnd(t *testing.T, r *bufio.Reader) {

@@ -52,7 +52,13 @@ func (e *Endpoint) Protocol() Protocol { return e.protocol }
 func (e *Endpoint) InFlight() int64 { return e.inFlight.Load() }
 
 // Connections returns how many connections are open, in use or idle.
-func (e *Endpoint) Connections() int64 { return e.conns.Load() }
+func (e *Endpoint) Connections() int64 {
+	n := e.conns.Load()
+	if g := e.engine.Load(); g != nil {
+		n += g.connections()
+	}
+	return n
+}
 
 // Attempts returns how many attempts were ever made, and how many of them e is to blame for
 // that they brought no response.
@@ -89,7 +95,9 @@ func (e *Endpoint) wire() *engine {
 	defer e.mu.Unlock()
 	g := e.engine.Load()
 	if g == nil {
-		g = newEngine(e, &e.pool.registry.options, &e.pool.registry.dialer)
+		r := e.pool.registry
+		g = newEngine(e, &r.options, &r.dialer, &r.lean)
+		g.keepIdle(!e.retired.Load())
 		e.engine.Store(g)
 	}
 	return g
@@ -106,9 +114,17 @@ func (e *Endpoint) end() {
 	}
 }
 
+// setRetired changes whether e is retired. What is idle is not closed yet.
+func (e *Endpoint) setRetired(retired bool) {
+	e.retired.Store(retired)
+	if g := e.engine.Load(); g != nil {
+		g.keepIdle(!retired)
+	}
+}
+
 // retire makes e close its connections as they become idle.
 func (e *Endpoint) retire() {
-	e.retired.Store(true)
+	e.setRetired(true)
 	e.sweep(0)
 }
 
@@ -122,7 +138,7 @@ func (e *Endpoint) sweep(round int) {
 		return
 	}
 	g.closeIdle()
-	if round < 8 && e.inFlight.Load() == 0 && e.conns.Load() > 0 {
+	if round < 8 && e.inFlight.Load() == 0 && e.Connections() > 0 {
 		time.AfterFunc(10*time.Millisecond<<round, func() { e.sweep(round + 1) })
 	}
 }

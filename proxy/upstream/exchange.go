@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/textproto"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,6 +32,17 @@ type try struct {
 	written int64
 
 	body *sentBody // nil: the request has no body
+
+	interim func(code int, header http.Header) error // nil for none
+	cancel  context.CancelCauseFunc                  // of the request as it is sent
+}
+
+func newTry(req *http.Request, h Hooks) *try {
+	t := &try{interim: h.Interim}
+	if req.Body != nil && req.Body != http.NoBody {
+		t.body = &sentBody{source: req.Body}
+	}
+	return t
 }
 
 // result is how a try ended without a response.
@@ -37,6 +50,9 @@ type result struct {
 	err    error // an *Error, a *RequestBodyError, or that of the request's context
 	at     phase
 	reused bool
+	// bodyRead: something was read of the request's body, which is closed. It is known for
+	// the lean engine only.
+	bodyRead bool
 	// unsent: not one byte of the request was written. It is exact, but not always known.
 	unsent bool
 	// blamed: the endpoint failed, and not the client, or this machine for want of descriptors.
@@ -54,23 +70,33 @@ const (
 
 // send sends req to e. Neither req nor its header is changed, and its body is not closed
 // before t.body.settle, unless body is nil.
-func (e *Endpoint) send(req *http.Request, t *try, now func() time.Time) (*http.Response, *result) {
-	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+func (e *Endpoint) send(g *engine, req *http.Request, t *try, now func() time.Time) (*http.Response, *result) {
+	trace := &httptrace.ClientTrace{
 		GotConn:              func(g httptrace.GotConnInfo) { t.gotConn(g, e.protocol, now()) },
 		GotFirstResponseByte: t.gotFirstByte,
-	})
-	resp, err := e.wire().roundTrip(e.outgoing(req, ctx, t))
+	}
+	if t.interim != nil {
+		trace.Got1xxResponse = func(code int, h textproto.MIMEHeader) error { return t.interim(code, http.Header(h)) }
+	}
+	// For the body: it is canceled when that is closed. A response 101 ends by being closed.
+	var limited context.Context
+	limited, t.cancel = context.WithCancelCause(req.Context())
+	resp, err := g.roundTrip(e.outgoing(req, httptrace.WithClientTrace(limited, trace), t))
 	t.mu.Lock()
 	polluted := t.polluted
 	t.mu.Unlock()
 	if err == nil && !polluted {
 		resp.Request = req
+		if resp.StatusCode != http.StatusSwitchingProtocols {
+			resp.Body = &timedBody{source: resp.Body, cancel: t.cancel, timeout: e.pool.registry.options.ReadTimeout}
+		}
 		return resp, nil
 	}
 	if err == nil {
 		resp.Body.Close()
 		err = errUnsolicited
 	}
+	t.cancel(nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return nil, e.judge(req, t, err)
@@ -205,6 +231,9 @@ func (e *Endpoint) bodyError(req *http.Request, err error) error {
 	if ended := contextError(req.Context()); ended != nil {
 		return ended
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &Error{e.address, ReadTimeout, err}
+	}
 	return &Error{e.address, UpstreamReset, err}
 }
 
@@ -212,6 +241,9 @@ func (e *Endpoint) bodyError(req *http.Request, err error) error {
 // one; nil if it has not.
 func contextError(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
+	if deadline, ok := ctx.Deadline(); ok && err == nil && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded // its timer is about to ring
+	}
 	if err == nil || errors.Is(cause, err) {
 		return cause
 	}

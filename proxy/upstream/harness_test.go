@@ -126,7 +126,12 @@ func (b *text) closedTimes() int {
 // do sends a request and returns its status and whole body.
 func do(t testing.TB, p *Pool, req *http.Request, a *Attempts) (int, string, error) {
 	t.Helper()
-	resp, err := p.Do(req, a)
+	return doHooked(t, p, req, Hooks{}, a)
+}
+
+func doHooked(t testing.TB, p *Pool, req *http.Request, h Hooks, a *Attempts) (int, string, error) {
+	t.Helper()
+	resp, err := p.Do(req, h, a)
 	if err != nil {
 		return 0, "", err
 	}

@@ -16,12 +16,17 @@ type Options struct {
 	// ResponseHeaderTimeout limits the wait from the last byte of a request to the last
 	// byte of its response's head. Default 60 s.
 	ResponseHeaderTimeout time.Duration
+	// ReadTimeout limits the wait for the next byte of a response's body. Default 60 s.
+	ReadTimeout time.Duration
 	// IdleTimeout is how long a connection is kept without a request. It should be less
 	// than what the endpoints allow, or they close first. Default 30 s.
 	IdleTimeout time.Duration
 	// MaxIdlePerEndpoint is how many connections without a request are kept for each
 	// endpoint. Default 64.
 	MaxIdlePerEndpoint int
+	// MaxIdle is how many are kept for all endpoints together that speak HTTP/1.1 in clear.
+	// Default 4096.
+	MaxIdle int
 
 	// RetryBudget is how many retries a Pool may make, as a part of the requests of the
 	// last ten seconds. Default 0.2; negative: no retries. See budget for the floor.
@@ -67,8 +72,10 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	setDefault(&o.ConnectTimeout, 2*time.Second)
 	setDefault(&o.ResponseHeaderTimeout, 60*time.Second)
+	setDefault(&o.ReadTimeout, 60*time.Second)
 	setDefault(&o.IdleTimeout, 30*time.Second)
 	setDefault(&o.MaxIdlePerEndpoint, 64)
+	setDefault(&o.MaxIdle, 4096)
 	setDefault(&o.RetryBudget, 0.2)
 	setDefault(&o.EjectAfter, 3)
 	setDefault(&o.EjectFor, 5*time.Second)

@@ -174,7 +174,7 @@ func (p *Pool) setOrphan(orphan bool) {
 	p.orphan.Store(orphan)
 	all := p.endpoints.Load().all
 	for _, e := range all {
-		e.retired.Store(orphan)
+		e.setRetired(orphan)
 	}
 	p.mu.Unlock()
 	if orphan {

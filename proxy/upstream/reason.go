@@ -17,6 +17,7 @@ const (
 	TLSFailed       = "tls-failed"       // no TLS handshake, or a certificate that was refused
 	UpstreamReset   = "upstream-reset"   // the endpoint ended the connection before a whole head came
 	ResponseTimeout = "response-timeout" // no head within Options.ResponseHeaderTimeout
+	ReadTimeout     = "read-timeout"     // the next byte of the body did not come within Options.ReadTimeout
 	BadResponse     = "bad-response"     // what came is no HTTP response, or its head is too large
 )
 
@@ -77,7 +78,7 @@ func Reason(err error) (code string, status int) {
 	case err == nil:
 		return "", 0
 	case errors.As(err, &failed):
-		if failed.Reason == ConnectTimeout || failed.Reason == ResponseTimeout {
+		if failed.Reason == ConnectTimeout || failed.Reason == ResponseTimeout || failed.Reason == ReadTimeout {
 			return failed.Reason, http.StatusGatewayTimeout
 		}
 		return failed.Reason, http.StatusBadGateway

@@ -9,12 +9,15 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/fairlead-ingress/fairlead/proxy/http1"
 )
 
 // Registry has the Pools, one for each Key. All methods may be called by many goroutines.
 type Registry struct {
 	options Options
 	dialer  dialer
+	lean    http1.ClientSet
 	start   time.Time // what clock counts from
 	cancel  context.CancelFunc
 
@@ -33,6 +36,10 @@ func NewRegistry(o Options) *Registry {
 			timeout: o.ConnectTimeout,
 			guard:   guard{allowLocal: o.AllowLocal, own: o.OwnListeners},
 			names:   &names{ctx: ctx, resolver: o.Resolver, timeout: o.ConnectTimeout, now: o.now},
+		},
+		lean: http1.ClientSet{
+			HeadTimeout: o.ResponseHeaderTimeout, ReadTimeout: o.ReadTimeout, IdleTimeout: o.IdleTimeout,
+			MaxIdlePerClient: o.MaxIdlePerEndpoint, MaxIdle: o.MaxIdle,
 		},
 		start:  o.now(),
 		cancel: cancel,

@@ -72,7 +72,7 @@ func TestRetryAllStale(t *testing.T) {
 	p := newTestPool(t, Options{}, HTTP, b.Addr())
 	var open []*http.Response
 	for range maxTries + 1 {
-		resp, err := p.Do(request(t, "GET", "/", nil), nil)
+		resp, err := p.Do(request(t, "GET", "/", nil), Hooks{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
