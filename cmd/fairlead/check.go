@@ -17,7 +17,7 @@ import (
 
 func checkCommand() *cobra.Command {
 	var o options
-	var output string
+	var output, against string
 	c := &cobra.Command{
 		Use:   "check PATH...",
 		Short: "Find the mistakes in manifests, with file and line",
@@ -29,7 +29,8 @@ instance would report for these objects is printed as a line
   FILE:LINE: error|warning: Reason: Kind namespace/name: text
 
 An error is where a route will not do what is written: it is dropped, answers 404 or
-503, or has the wrong certificate. The exit status is 1 when there are errors, 2 for a
+503, or has the wrong certificate. With --against a line is added for every route
+that applying the manifests would make appear, vanish or change. The exit status is 1 when there are errors, 2 for a
 wrong command line.`,
 		Example: "  fairlead check ./manifests\n  kustomize build . | fairlead check -",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -52,7 +53,15 @@ wrong command line.`,
 				return err
 			}
 			found := checkManifests(m, s.translation())
-			if err := printProblems(c.OutOrStdout(), found, output); err != nil {
+			if against == "" {
+				err = printProblems(c.OutOrStdout(), found, output)
+			} else {
+				var routes []routeChange
+				if routes, err = compareAgainst(c.Context(), against, m.Snapshot(), s); err == nil {
+					err = printComparison(c.OutOrStdout(), found, routes, output)
+				}
+			}
+			if err != nil {
 				return err
 			}
 			if slices.ContainsFunc(found, func(p shownProblem) bool { return p.Severity == ingress.Error.String() }) {
@@ -62,6 +71,7 @@ wrong command line.`,
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "text", "`format`: text or json")
+	c.Flags().StringVar(&against, "against", "", "also compare with what runs at `place`: the URL of an admin port, a kubeconfig file, or a directory")
 	o.registerTranslation(c.Flags())
 	return c
 }
@@ -83,6 +93,27 @@ func checkManifests(m *manifest.Manifests, o ingress.Options) []shownProblem {
 	}
 	slices.SortStableFunc(found, shownProblem.compare)
 	return slices.Compact(found)
+}
+
+// printComparison prints Problems and changed routes: as JSON an object with both.
+func printComparison(w io.Writer, found []shownProblem, routes []routeChange, output string) error {
+	if output == "json" {
+		if found == nil {
+			found = []shownProblem{}
+		}
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(map[string]any{"problems": found, "routes": routes})
+	}
+	if err := printProblems(w, found, output); err != nil {
+		return err
+	}
+	for _, r := range routes {
+		if _, err := fmt.Fprintln(w, r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func printProblems(w io.Writer, found []shownProblem, output string) error {
