@@ -121,9 +121,8 @@ type clientWire struct {
 type wireOp uint8
 
 const (
-	opLook  wireOp = iota // whether the connection is as it should be
-	opWrite               // the request
-	opRead                // the answer
+	opSend wireOp = iota // look at the connection, and write the request
+	opRead               // read the answer
 )
 
 // step does the next operations on the socket, as the callback of a RawConn.Read. It returns
@@ -132,30 +131,30 @@ const (
 // This is a read and a write in one because a plain Read begins with an attempt that nearly
 // always fails, for the answer to what was just written is not there. Here that first attempt
 // comes before the request is written, where it shows whether an idle connection was closed, or
-// holds bytes that no request asked for. No event is lost: what comes after a read that found
-// nothing wakes the goroutine, as it would in any loop of reads. No buffer is held while it waits.
+// holds bytes that no request asked for. No event is lost: what comes after a look that found
+// nothing wakes the goroutine, as it would in any loop of reads. That is why there must be one
+// before each wait. No buffer is held while it waits.
 func (c *clientConn) step(fd uintptr) bool {
 	w := &c.wire
-	switch w.op {
-	case opLook:
+	if w.op == opSend {
 		if readable(fd) {
-			w.stale = true
-			return true
+			if c.served {
+				w.stale = true
+				return true
+			}
+			w.await = false // it is there already, and nothing would wake us
 		}
-		w.op = opWrite
-		fallthrough
-	case opWrite:
 		n, err := syscall.Write(int(fd), w.out)
 		switch {
 		case err == syscall.EINTR || err == syscall.EAGAIN:
-			return true // the rest is written as usual
+			return true // it is written as usual
 		case err != nil:
 			w.err = os.NewSyscallError("write", err)
 			return true
 		}
 		w.written = n
 		if n < len(w.out) || !w.await {
-			return true
+			return true // the rest is as usual
 		}
 		c.dropOutput()
 		w.op = opRead
@@ -250,10 +249,7 @@ func (c *clientConn) send(await bool) error {
 	w := &c.wire
 	w.written, w.stale, w.err, w.await = 0, false, nil, await
 	if c.raw != nil && !c.secure {
-		w.op = opWrite
-		if c.served {
-			w.op = opLook
-		}
+		w.op = opSend
 		if err := c.raw.Read(w.step); err != nil {
 			return err
 		}
