@@ -54,6 +54,7 @@ type Exchange struct {
 
 	clientScheme string // that the client used, by what a trusted proxy says
 	path         string // canonical
+	sendPrefix   string // X-Forwarded-Prefix for the backend; empty for none of ours
 	sendHost     string // Host for the backend in place of the client's; empty for none
 
 	// rehearsal is for Decide: the request is not sent to a backend, and forwarded says that

@@ -86,6 +86,9 @@ func (f *forwarder) prepare(out, r *http.Request, x *Exchange) bool {
 	if _, ok := out.Header["User-Agent"]; !ok {
 		out.Header["User-Agent"] = nil // no agent of our own
 	}
+	if x.sendPrefix != "" {
+		out.Header["X-Forwarded-Prefix"] = []string{x.sendPrefix}
+	}
 	if x.sendHost != "" {
 		out.Host = x.sendHost
 	}

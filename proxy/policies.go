@@ -31,6 +31,9 @@ func (w *responseWriter) CanonicalPath() string { return w.x.path }
 // ID is the request's identity.
 func (w *responseWriter) ID() string { return w.x.RequestID }
 
+// SendPrefix sets X-Forwarded-Prefix for the backend.
+func (w *responseWriter) SendPrefix(prefix string) { w.x.sendPrefix = prefix }
+
 // SendHost sets the Host for the backend.
 func (w *responseWriter) SendHost(host string) { w.x.sendHost = host }
 
@@ -47,10 +50,16 @@ func (p *Proxy) withPolicies(rule *Rule, next http.Handler) http.Handler {
 	if rule.Policies == nil || rule.PathType == router.HostOnly || failsClosed(rule) {
 		return next
 	}
-	return policy.Wrap(rule.Policies, policy.Rule{
+	facts := policy.Rule{
 		Namespace: rule.Origin.Namespace, Ingress: rule.Origin.Name, Host: rule.Host, Path: rule.Path,
 		Service: rule.Backend.Service, Port: rule.Backend.Port,
-	}, &p.policies, next)
+	}
+	if rule.PathType == router.Regexp {
+		if pattern, err := router.ParsePattern(rule.Path); err == nil {
+			facts.Match, facts.GroupNames = pattern.Groups, pattern.Names()
+		}
+	}
+	return policy.Wrap(rule.Policies, facts, &p.policies, next)
 }
 
 // failsClosed says that the rule's answer stands for policies that cannot be honoured. Those

@@ -134,6 +134,8 @@ func (b *builder) host(key string, input []*Route) *host {
 		switch r.PathType {
 		case Exact, Prefix, ImplementationSpecific:
 			b.claims = append(b.claims, claim{ruleMatch(r.Path, r.PathType), r})
+		case Regexp:
+			b.claims = append(b.claims, claim{r.Path, r})
 		case Default:
 			b.claims = append(b.claims, claim{"", r})
 		default:
@@ -162,9 +164,12 @@ func (b *builder) host(key string, input []*Route) *host {
 		}
 		winner = c
 		h.routes = append(h.routes, c.Route)
-		if c.PathType == Default {
+		switch c.PathType {
+		case Default:
 			h.fallback = c.Route
-		} else {
+		case Regexp:
+			h.addPattern(c.Route)
+		default:
 			h.root.add(c.path, c.Route, &nodes)
 		}
 	}

@@ -26,6 +26,9 @@ const (
 	// isolated from wildcard and hostless routes and match nothing. Path and Handler
 	// are ignored, and it conflicts with nothing. Without Host it has no effect.
 	HostOnly
+	// Regexp matches as a Pattern does. Of several the longest is tried first, after the
+	// other types of the host.
+	Regexp
 )
 
 func (t PathType) String() string {
@@ -40,6 +43,8 @@ func (t PathType) String() string {
 		return "Default"
 	case HostOnly:
 		return "HostOnly"
+	case Regexp:
+		return "Regexp"
 	}
 	return "PathType(?)"
 }

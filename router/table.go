@@ -18,6 +18,7 @@ type host struct {
 	input    []*Route // what it was built from; never empty
 	routes   []*Route // what is served, in dump order; never empty in a Table
 	root     node
+	patterns []patternRoute
 	fallback *Route // of PathType Default; may be nil
 	lost     []lost
 }
@@ -53,7 +54,8 @@ func (o Outcome) String() string {
 
 // Lookup returns the route of a request. The host must be as CanonicalHost returns it and
 // the path must be the Match of a Path. The Route is nil unless the Outcome is Matched or
-// MatchedDefault. Lookup does not allocate.
+// MatchedDefault. Lookup does not
+// allocate, but to decode a path for patterns.
 func (t *Table) Lookup(host, path string) (*Route, Outcome) {
 	if t == nil {
 		return nil, NoHost
@@ -72,6 +74,11 @@ func (t *Table) Lookup(host, path string) (*Route, Outcome) {
 	if strings.HasPrefix(path, "/") {
 		if r := h.root.match(path); r != nil {
 			return r, Matched
+		}
+		if len(h.patterns) > 0 {
+			if r := h.matchPattern(path); r != nil {
+				return r, Matched
+			}
 		}
 	}
 	if h.fallback != nil {

@@ -32,6 +32,8 @@ type entry struct {
 	classProblem Problem // why it is not ours; may be zero
 
 	profile policy.Profile // by its class
+	// hostFacts are those of hosts when the rest was read.
+	hostFacts string
 
 	// What it asks for depends on the object, the profile and the Secrets that its policies
 	// are made of, and is read once, when it is ours first; see stale.
@@ -59,6 +61,7 @@ type reader struct {
 	*entry
 	options  *Options
 	snapshot *Snapshot
+	facts    facts
 	policies policy.Set
 	variants []*policy.Set // of policies, as some rules have them
 	// fixed answers instead of every backend, when not zero.
@@ -69,11 +72,12 @@ type reader struct {
 }
 
 // read fills in what the Ingress of e asks for.
-func read(o *Options, s *Snapshot, e *entry) {
+func read(o *Options, s *Snapshot, f facts, e *entry) {
 	ing := e.ingress
 	e.origin = router.Origin{Namespace: ing.Namespace, Name: ing.Name, Created: ing.CreationTimestamp.UTC()}
-	r := &reader{options: o, snapshot: s, entry: e, hostIndex: make(map[string]struct{}), refIndex: make(map[upstream.Key]int)}
+	r := &reader{options: o, snapshot: s, facts: f, entry: e, hostIndex: make(map[string]struct{}), refIndex: make(map[upstream.Key]int)}
 	r.read(&ing.Spec)
+	e.hostFacts = f.of(e.hosts)
 	e.complete = true
 }
 
@@ -239,6 +243,7 @@ func (r *reader) refer(key upstream.Key, field string) {
 
 func (r *reader) add(rule *proxy.Rule) {
 	rule.Origin = r.origin
+	r.pattern(rule)
 	if rule.PathType != router.HostOnly && rule.Policies == nil {
 		set := r.policies
 		set.AppRoot = ""

@@ -19,6 +19,7 @@ func (t *Translator) claim(s *Snapshot) (gone, fresh []*entry) {
 	}
 	cs := newClasses(t.options, s.Classes)
 	t.classProblems = cs.problems(s.Classes)
+	t.facts = gatherFacts(cs, s.Ingresses)
 	for _, ing := range s.Ingresses {
 		e, known := t.known[ing]
 		if !known {
@@ -26,11 +27,11 @@ func (t *Translator) claim(s *Snapshot) (gone, fresh []*entry) {
 			t.known[ing] = e
 		}
 		e.seen = t.generation
-		if known && sameClasses && !e.stale(s, e.profile) {
+		if known && sameClasses && !e.stale(s, e.profile, t.facts) {
 			continue
 		}
 		c := cs.Claim(ing)
-		if profile := cs.profile(c); e.stale(s, profile) {
+		if profile := cs.profile(c); e.stale(s, profile, t.facts) {
 			// What it asks for is another now: the old one goes, a new one comes.
 			if e.alive {
 				gone = append(gone, e)
@@ -46,7 +47,7 @@ func (t *Translator) claim(s *Snapshot) (gone, fresh []*entry) {
 		e.classProblem = c.Problem
 		if ours && !e.alive {
 			if !e.complete {
-				read(&t.options, s, e)
+				read(&t.options, s, t.facts, e)
 			}
 			fresh = append(fresh, e)
 		} else if !ours && e.alive {

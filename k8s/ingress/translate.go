@@ -50,6 +50,7 @@ type state struct {
 	last         Snapshot // the lists and maps of the last Snapshot, to see which are the same
 	generation   uint64   // counts Snapshots
 	known        map[*netv1.Ingress]*entry
+	facts        facts
 	ranking      ranking
 	backends     backends
 	certificates certificates

@@ -43,6 +43,7 @@ var chain = [...]feature{
 	access,      // addresses are cheaper to check than passwords, and tell nothing
 	basicAuth,   // ours before others' services are asked
 	externalAuth,
+	rewriting,  // after all guards, which look at the path that was routed on
 	forwarding, // what only the backend sees comes last
 }
 

@@ -23,6 +23,7 @@ func (w *writer) CanonicalHost() string { return "a.example" }
 func (w *writer) CanonicalPath() string { return w.path }
 func (w *writer) ID() string            { return "id" }
 func (w *writer) SendHost(host string)  { w.host = host }
+func (w *writer) SendPrefix(string)     {}
 func (w *writer) Rehearsal() bool       { return false }
 func (w *writer) Answer(rw http.ResponseWriter, _ *http.Request, status int, reason string, _ error) {
 	w.reason = reason

@@ -20,6 +20,8 @@ type Exchange interface {
 	CanonicalPath() string
 	// ID is the request's X-Request-ID.
 	ID() string
+	// SendPrefix sets X-Forwarded-Prefix of the request that the backend gets.
+	SendPrefix(prefix string)
 	// SendHost sets the Host of the request that the backend gets.
 	SendHost(host string)
 	// Rehearsal says that the request is only asked about: it must neither be counted nor

@@ -104,7 +104,6 @@ var keys = [...]key{
 	{"proxy-ssl-verify-depth", LeftOut, "", "TLS to the upstream"},
 	{"rate-limit", Unknown, "", "there was never such a key; ingress-nginx has limit-rps"},
 	{"relative-redirects", LeftOut, "false", "redirects without a host"},
-	{"rewrite-target", Unroutable, "''", "path for the upstream"},
 	{"satisfy", Refused, "all", "whether one guard is enough"},
 	{"secure-backends", Unknown, "false", "it became backend-protocol: HTTPS"},
 	{"server-alias", OtherHosts, "''", "more hosts for these rules"},
@@ -128,8 +127,6 @@ var keys = [...]key{
 	{"upstream-hash-by-subset", LeftOut, "false", "consistent hashing"},
 	{"upstream-hash-by-subset-size", LeftOut, "", "consistent hashing"},
 	{"use-port-in-redirects", LeftOut, "false", "redirects with the port"},
-	{"use-regex", Unroutable, "false", "paths are regular expressions"},
-	{"x-forwarded-prefix", LeftOut, "''", "X-Forwarded-Prefix for the upstream"},
 }
 
 func lookup(name string) (key, bool) {

@@ -124,7 +124,7 @@ var slash = feature{
 		switch {
 		case l.Slash == SlashAlways:
 			return http.HandlerFunc(addSlash)
-		case l.Slash == SlashIgnored || len(l.rule.Path) < 2 || !strings.HasSuffix(l.rule.Path, "/"):
+		case l.Slash == SlashIgnored || l.rule.Match != nil || len(l.rule.Path) < 2 || !strings.HasSuffix(l.rule.Path, "/"):
 			return next
 		}
 		without := strings.Count(l.rule.Path, "/") - 1

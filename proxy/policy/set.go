@@ -44,6 +44,7 @@ type Set struct {
 	HSTS        string // value of Strict-Transport-Security; empty for none
 	AppRoot     string // path that requests for "/" are sent to; empty for none
 	Slash       Slash
+	Rewrite     *Rewrite
 	CORS        *CORS
 	Limit       *Limit
 	BodySize    int64 // largest request body in bytes; 0 for no limit
@@ -55,4 +56,8 @@ type Rule struct {
 	Namespace, Ingress string
 	Host, Path         string // as in the Ingress
 	Service, Port      string // of the backend; may be empty
+	// Match returns the submatches of a decoded path if the rule's path is a regular
+	// expression; else it is nil. GroupNames are their names, empty for those without.
+	Match      func(path string) []string
+	GroupNames []string
 }

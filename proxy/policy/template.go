@@ -203,6 +203,11 @@ func isUnreserved(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
 }
 
+// escapePath escapes what cannot be in the path of a request target: nginx leaves the rest.
+func escapePath(s string) string {
+	return escapeBytes(s, func(c byte) bool { return c > ' ' && c < 0x7f && c != '%' && c != '?' && c != '#' })
+}
+
 func escapeBytes(s string, plain func(byte) bool) string {
 	n := 0
 	for i := range len(s) {
