@@ -90,7 +90,7 @@ func (w *walk) policies() finding {
 	}
 	object := originName(d.Rule)
 	failing := !d.Forwarded && d.Status >= 500
-	isPolicy := d.Rule.Answer.Reason == "policy-refused" || d.Rule.Answer == (d.Answer) && failing
+	isPolicy := d.Rule.Answer.Reason == "policy-refused" || d.Rule.Answer == d.Answer && failing
 	switch {
 	case isPolicy && len(refused) > 0, d.Rule.Answer.Reason == "routing-unsupported" && len(refused) > 0 && !w.toldElsewhere():
 		return broken(problemReason(refused[0]), texts(refused), "take the annotation out, if that is safe: "+w.dropAnnotation(refused[0]), object)
