@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -29,16 +28,16 @@ type body struct {
 	// it waited. What comes next on the connection may be anything.
 	withheld bool
 
-	read        int64 // bytes in all
-	window      int64 // when the last measurement of the rate began, on the wheel's clock
-	windowBytes int64 // what was read then
+	// Of the measurement of the rate at hand: milliseconds that were spent waiting for the
+	// client, and bytes that came.
+	waited, waitedBytes int64
 }
 
 // reset makes b ready for a body of length bytes, or a chunked one.
 func (b *body) reset(length int64, chunked bool) {
 	b.chunked, b.left, b.err, b.closed = chunked, length, nil, false
 	b.asks, b.expected, b.withheld = false, false, false
-	b.read, b.window, b.windowBytes = 0, 0, 0
+	b.waited, b.waitedBytes = 0, 0
 	if chunked {
 		b.chunks.reset(&b.t.c.in, &b.t.fields, maxTrailer, maxRequestFields)
 	} else if length == 0 {
@@ -82,10 +81,7 @@ func (b *body) next(p []byte) (int, error) {
 			err = unexpected(err)
 		}
 	}
-	b.read += int64(n)
-	if err != errNothingYet {
-		b.err = err
-	}
+	b.err = err
 	return n, err
 }
 
@@ -136,17 +132,21 @@ func (b *body) takeTrailer() {
 	}
 }
 
-// skip reads and drops what is left of the body, up to a bound. It reports whether all of it is
-// gone, so that the next request can be read.
+// skippable reports whether the rest of the body is worth reading for the sake of the connection: it
+// is to come, and not known to be long.
+func (b *body) skippable() bool {
+	return b.err == nil && !b.expected && !b.withheld && (b.chunked || b.left <= maxUnread)
+}
+
+// skip reads and drops what is left of the body, within bounds of size and time. It reports whether
+// that was all, so that the next request can be read. The response has been sent.
 func (b *body) skip() bool {
-	if b.consumed() {
-		return true
-	}
-	if b.withheld || b.expected || !b.chunked && b.left > maxUnread {
-		return false
-	}
+	c := b.t.c
+	c.reading = waitSkip
+	c.slot.in.set(waitSkip, c.server.wheel.due(lingerTime))
+	defer c.slot.in.stop() // if it rang, a Read has failed
 	buf := getBuffer(smallBuffer)
-	defer putBuffer(buf, b.t.c.server.poison)
+	defer putBuffer(buf, c.server.poison)
 	for skipped := 0; skipped <= maxUnread; {
 		n, err := b.next(buf)
 		skipped += n
@@ -156,6 +156,3 @@ func (b *body) skip() bool {
 	}
 	return false
 }
-
-// errNothingYet is returned instead of waiting for bytes where nobody wants to.
-var errNothingYet = errors.New("http1: nothing has come yet")

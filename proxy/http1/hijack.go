@@ -22,6 +22,9 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		}
 	}
 	w.release()
+	if w.t.body.err == nil {
+		w.t.body.err = http.ErrHijacked
+	}
 	early := bytes.Clone(c.in.bytes())
 	if !c.detach() {
 		return nil, nil, net.ErrClosed

@@ -33,6 +33,10 @@ type Server struct {
 	// WriteTimeout is how long a client may take nothing of a response: 60 s if zero.
 	WriteTimeout time.Duration
 
+	// MaxConnections is how many connections may be open: beyond that no more are accepted,
+	// and those that have waited longest for a request are closed. Zero is no limit.
+	MaxConnections int
+
 	// HTTP2 takes over a connection whose client begins with the HTTP/2 connection preface,
 	// with what was read of it. It is called on the connection's goroutine, which ends after
 	// it. Nil: such clients get 505.
@@ -90,6 +94,10 @@ func (s *Server) Serve(l net.Listener) error {
 	defer s.untrack(l)
 	var delay time.Duration
 	for {
+		for s.MaxConnections > 0 && s.wheel.len() >= s.MaxConnections && !s.closing.Load() {
+			s.shed()
+			time.Sleep(tick)
+		}
 		c, err := l.Accept()
 		switch {
 		case err == nil:
@@ -98,11 +106,11 @@ func (s *Server) Serve(l net.Listener) error {
 			continue
 		case s.closing.Load():
 			return http.ErrServerClosed
-		case errors.Is(err, net.ErrClosed) || !temporary(err):
+		case !passing(err):
 			return err
 		}
 		s.failed(nil, err)
-		delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+		delay = min(max(2*delay, 5*time.Millisecond), 100*time.Millisecond)
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 			s.shed()
 		}
@@ -110,7 +118,13 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 }
 
-func temporary(err error) bool {
+// passing reports whether a later Accept may succeed after one has failed with err: all errors of
+// the system but those of the listener itself are of one connection, or of the moment.
+func passing(err error) bool {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno != syscall.EBADF && errno != syscall.EINVAL && errno != syscall.ENOTSOCK
+	}
 	var t interface{ Temporary() bool }
 	return errors.As(err, &t) && t.Temporary()
 }

@@ -23,8 +23,10 @@ type turn struct {
 	url    url.URL
 	header http.Header
 	fields fieldStore
-	body   body
-	writer writer
+	// upgrade says that the client offers to speak another protocol from here.
+	upgrade bool
+	body    body
+	writer  writer
 }
 
 var turns = sync.Pool{New: func() any {
@@ -96,7 +98,9 @@ func (t *turn) begin(head string) error {
 	if r.Host, err = takeHost(line, t.header, authority, t.url.Scheme); err != nil {
 		return err
 	}
-	r.Close = wantsClose(line.minor, t.header["Connection"])
+	connection := t.header["Connection"]
+	r.Close = wantsClose(line.minor, connection)
+	t.upgrade = len(connection) > 0 && len(t.header["Upgrade"]) > 0 && hasToken(connection, "upgrade")
 	if err := t.frame(line.minor); err != nil {
 		return err
 	}
@@ -241,9 +245,4 @@ func parseDecimal(s string) (int64, bool) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	return n, err == nil
-}
-
-// upgrade reports whether the client offers to speak another protocol from here.
-func (t *turn) upgrade() bool {
-	return len(t.header["Upgrade"]) > 0 && hasToken(t.header["Connection"], "upgrade")
 }

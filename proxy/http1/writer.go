@@ -54,7 +54,7 @@ const (
 
 const (
 	gapSize   = 112      // the longest lines that finish a head, and the first chunk's size
-	chunkHead = 10       // the longest size line of a chunk that is collected
+	chunkHead = 18       // the longest size line of a chunk
 	maxPiece  = 16 << 10 // what is collected before it is written
 )
 
@@ -184,8 +184,13 @@ func (w *writer) emit(p []byte, last bool) error {
 		return w.err
 	}
 	n := w.collected() + len(p)
-	if n == 0 && w.head == 0 && !(last && w.framing == chunked) {
+	switch {
+	case w.head > 0 || last && w.framing == chunked:
+	case n == 0:
 		return nil
+	case n == len(p) && w.framing != chunked:
+		w.err = w.t.c.write(p)
+		return w.err
 	}
 	w.room(0)
 	start := w.seal(n)
@@ -290,16 +295,11 @@ func (w *writer) finish() bool {
 	}
 	c := w.t.c
 	body := &w.t.body
-	drain := false
-	if !body.consumed() {
-		switch left := body.left; {
-		case body.expected || body.withheld, !body.chunked && left > maxUnread:
-			w.close = true
-		default:
-			drain = true
-		}
+	consumed, skippable := body.consumed(), body.skippable()
+	if !consumed && !skippable {
+		w.close = true
 	}
-	if c.in.len() > 0 && w.t.upgrade() {
+	if c.in.len() > 0 && w.t.upgrade {
 		// These bytes may be of the protocol that the client offered, and made to look like
 		// a request (CVE-2026-2833 of Pingora is of this kind).
 		w.close = true
@@ -312,14 +312,12 @@ func (w *writer) finish() bool {
 	if w.framing == sized && w.written < w.length {
 		return false
 	}
-	if drain && !w.close {
-		c.reading = waitSkip
-		if !body.skip() {
-			w.close = true
-		}
+	if !consumed && skippable && !w.close && !c.last {
+		consumed = body.skip()
+		w.close = !consumed
 	}
 	if w.close || c.last {
-		if !body.consumed() || c.in.len() > 0 {
+		if !consumed || c.in.len() > 0 {
 			c.linger()
 		}
 		return false
@@ -375,7 +373,7 @@ func (w *writer) interim(code int) {
 	if code == http.StatusContinue {
 		body.expected = false
 	}
-	w.err = w.t.c.write(b)
+	w.err = w.t.c.write(b) // it goes before what was collected, which is nothing yet
 	putBuffer(b, w.t.c.server.poison)
 }
 
