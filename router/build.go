@@ -102,7 +102,10 @@ func (a claim) sameRequests(b claim) bool { return a.path == b.path && a.PathTyp
 // comes last. Only routes that nobody can tell apart are equal.
 func compareClaims(a, b claim) int {
 	if (a.PathType == Default) != (b.PathType == Default) {
-		return cmp.Compare(a.PathType, b.PathType)
+		if a.PathType == Default {
+			return 1
+		}
+		return -1
 	}
 	if c := strings.Compare(a.path, b.path); c != 0 {
 		return c

@@ -117,7 +117,7 @@ func judge(r, winner *Route, path string, chosen bool) Candidate {
 		c.Loss = OtherPath
 	case winner.PathType == Exact:
 		c.Loss = ExactFirst
-	case r.depth() < winner.depth():
+	case r.PathType == Regexp && winner.PathType == Regexp, r.depth() < winner.depth():
 		c.Loss = Shorter
 	default:
 		c.Loss = LaterType
@@ -130,6 +130,10 @@ func judge(r, winner *Route, path string, chosen bool) Candidate {
 func (r *Route) MatchesPath(path string) bool {
 	switch r.PathType {
 	case Exact, Prefix, ImplementationSpecific:
+	case Regexp:
+		alone := &host{}
+		alone.addPattern(r)
+		return alone.matchPattern(path) != nil
 	default:
 		return false
 	}

@@ -32,7 +32,8 @@
 //	2	Prefix,                  the elements of the route's path are the first elements of
 //	 	ImplementationSpecific   the request's; that with the most elements; of as many,
 //	 	                         Prefix before ImplementationSpecific
-//	3	Default                  the path plays no part
+//	3	Regexp                   see [Pattern]; the longest is tried first
+//	4	Default                  the path plays no part
 //
 // Otherwise nothing answers. The elements of a path are what is between its slashes: "/a/b"
 // and "/a/b/" have two, "/" has none. So the Prefix "/" matches every path, the Prefix "/a"

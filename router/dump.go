@@ -41,7 +41,7 @@ func (t *Table) String() string {
 
 func shownPath(r *Route) string {
 	switch r.PathType {
-	case Exact, Prefix, ImplementationSpecific:
+	case Exact, Prefix, ImplementationSpecific, Regexp:
 		if r.Path == "" {
 			return "/"
 		}
