@@ -69,16 +69,17 @@ type Call struct {
 	Fresh bool
 	// ReadTimeout overrides that of the ClientSet, if not zero.
 	ReadTimeout time.Duration
-	// Connected is called when there is a connection, before anything is written. It may be
-	// called again, when that one turns out to be no longer alive. Nil: it is not.
-	Connected func(reused bool)
 
-	bodyRead bool // reading of the request's body has begun
+	// What follows is set by Do.
+
+	// Reused says that the connection had served a request before.
+	Reused bool
+	// Dialed is how long it took to make a connection; zero if an idle one was taken.
+	Dialed time.Duration
+	// BodyRead says that reading of the request's body has begun. If so, the body is closed
+	// by the Client, at the latest when the exchange ends; if not, it was not touched.
+	BodyRead bool
 }
-
-// BodyRead reports whether reading of the request's body has begun. If so, the body is
-// closed by the Client, at the latest when the exchange ends; if not, it was not touched.
-func (c *Call) BodyRead() bool { return c.bodyRead }
 
 // Do sends req and returns its response. Of req, what appendRequest says is sent, the body, and
 // the trailers if the body has no announced length. Nothing is changed in it, and nothing
@@ -94,7 +95,7 @@ func (c *Call) BodyRead() bool { return c.bodyRead }
 //
 // The error is a *ClientError.
 func (c *Client) Do(req *http.Request, call *Call) (*http.Response, error) {
-	call.bodyRead = false
+	call.Reused, call.Dialed, call.BodyRead = false, 0, false
 	kind := bodyOf(req)
 	size := smallBuffer
 	if kind == bodyInline {
@@ -105,15 +106,12 @@ func (c *Client) Do(req *http.Request, call *Call) (*http.Response, error) {
 		return nil, &ClientError{Stage: StageRefused, Err: err}
 	}
 	for {
-		conn, err := c.connection(req.Context(), call.Fresh)
+		conn, err := c.connection(req.Context(), call)
 		if err != nil {
 			putBuffer(out, c.Set.poison)
-			return nil, &ClientError{Stage: StageDialing, Unsent: true, BodyRead: call.bodyRead, Err: err}
+			return nil, &ClientError{Stage: StageDialing, Unsent: true, BodyRead: call.BodyRead, Err: err}
 		}
-		if call.Connected != nil {
-			call.Connected(conn.served)
-		}
-		if kind == bodyInline && !call.bodyRead {
+		if kind == bodyInline && !call.BodyRead {
 			if out, err = readInline(out, req, call); err != nil {
 				putBuffer(out, c.Set.poison)
 				c.release(conn) // nothing was written to it
@@ -130,7 +128,7 @@ func (c *Client) Do(req *http.Request, call *Call) (*http.Response, error) {
 
 // readInline appends the body of req to out and closes it.
 func readInline(out []byte, req *http.Request, call *Call) ([]byte, error) {
-	call.bodyRead = true
+	call.BodyRead = true
 	n := len(out)
 	out = slices.Grow(out, int(req.ContentLength))[:n+int(req.ContentLength)]
 	_, err := io.ReadFull(req.Body, out[n:])
@@ -143,20 +141,23 @@ func readInline(out []byte, req *http.Request, call *Call) ([]byte, error) {
 	return out, err
 }
 
-// connection returns an idle connection, unless fresh, or else a new one.
-func (c *Client) connection(ctx context.Context, fresh bool) (*clientConn, error) {
-	if !fresh {
+// connection returns an idle connection, unless call is for a fresh one, or else a new one.
+func (c *Client) connection(ctx context.Context, call *Call) (*clientConn, error) {
+	if !call.Fresh {
 		if conn := c.take(); conn != nil {
+			call.Reused = conn.served
 			return conn, nil
 		}
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	start := time.Now()
 	nc, err := c.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}
+	call.Reused, call.Dialed = false, time.Since(start)
 	return newClientConn(c, nc), nil
 }
 

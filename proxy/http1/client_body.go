@@ -63,6 +63,9 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Empty reports whether the response has no body.
+func (b *clientBody) Empty() bool { return b.framing == framingNone }
+
 // takeTrailer makes the trailers that came those of the response.
 func (b *clientBody) takeTrailer() {
 	t := &b.conn.resp.Trailer

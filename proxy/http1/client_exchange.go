@@ -70,7 +70,7 @@ func (c *clientConn) exchange(req *http.Request, call *Call, out []byte, kind se
 
 // startBody begins to send a streamed body.
 func (c *clientConn) startBody(req *http.Request, call *Call, kind sentBody) {
-	call.bodyRead = true
+	call.BodyRead = true
 	c.body.unsent = false
 	s := &bodySender{conn: c, body: req.Body, left: -1}
 	if kind == bodyAnnounced {
@@ -204,7 +204,7 @@ func (c *clientConn) fail(call *Call, err error) error {
 	e := &ClientError{
 		Reused:   c.served,
 		Unsent:   c.wire.written == 0 && !c.secure,
-		BodyRead: call.bodyRead,
+		BodyRead: call.BodyRead,
 	}
 	answered := c.in.w > 0 || c.head.code != 0 // a byte of a response has come
 	cause := c.end()

@@ -256,7 +256,7 @@ func TestClientExpectContinue(t *testing.T) {
 				if status != test.status || err != nil {
 					t.Fatalf("want %d, got %d, %v", test.status, status, err)
 				}
-				if sent := strings.Contains(test.before, "100 Continue") || test.after != ""; call.bodyRead != sent {
+				if sent := strings.Contains(test.before, "100 Continue") || test.after != ""; call.BodyRead != sent {
 					t.Errorf("want bodyRead=%t", sent)
 				}
 				if test.after == "" && ct.accepted.Load() != int64(i+1) {

@@ -1,6 +1,10 @@
 package upstream
 
-import "time"
+import (
+	"time"
+
+	"github.com/fairlead-ingress/fairlead/proxy/http1"
+)
 
 // maxTries limits how often one request is sent: once, and two retries.
 const maxTries = 3
@@ -28,6 +32,11 @@ type Attempt struct {
 type Attempts struct {
 	tries [maxTries]Attempt
 	n     int
+
+	// What the current one works with.
+	hooks Hooks
+	call  http1.Call
+	body  receivedBody
 }
 
 // Len returns the number of attempts, zero when no endpoint could be picked.
@@ -47,8 +56,11 @@ func (a *Attempts) Last() Attempt {
 
 // begin adds an attempt, to be filled in by the caller. There is room: maxTries.
 func (a *Attempts) begin(e *Endpoint, start time.Time) *Attempt {
-	t := &a.tries[a.n]
-	*t = Attempt{Endpoint: e, Start: start}
 	a.n++
+	t := a.current()
+	*t = Attempt{Endpoint: e, Start: start}
 	return t
 }
+
+// current returns the attempt that was begun last.
+func (a *Attempts) current() *Attempt { return &a.tries[a.n-1] }

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/fairlead-ingress/fairlead/proxy/http1"
 )
@@ -83,19 +82,43 @@ func (b *sentBody) settle() {
 	}
 }
 
-// receivedBody is the body of a response. The attempt ends with it.
+// receivedBody is the body of a response. The attempt ends with it. Like the Attempts that it is
+// part of, it belongs to one goroutine.
 type receivedBody struct {
-	source io.ReadCloser
-	n      atomic.Int64
-	ended  atomic.Bool
-	// classify makes an error of Pool.Do out of one of reading; end is called once.
-	classify func(error) error
-	end      func(n int64, err error)
+	source  io.ReadCloser
+	ctx     context.Context // of the exchange
+	pool    *Pool
+	attempt *Attempt
+	ended   bool // the attempt
+	closed  bool
 }
 
 func (b *receivedBody) Read(p []byte) (int, error) {
 	n, err := b.source.Read(p)
-	b.n.Add(int64(n))
+	return n, b.passed(int64(n), err)
+}
+
+// WriteTo lets the kernel move the bytes where it can. An error of w is an *http1.WriterError.
+func (b *receivedBody) WriteTo(w io.Writer) (int64, error) {
+	from, ok := b.source.(io.WriterTo)
+	if !ok {
+		return io.Copy(w, struct{ io.Reader }{b})
+	}
+	n, err := from.WriteTo(w)
+	var failed *http1.WriterError
+	if err == nil {
+		b.passed(n, io.EOF)
+	} else if errors.As(err, &failed) {
+		b.attempt.Received += n
+	} else {
+		err = b.passed(n, err)
+	}
+	return n, err
+}
+
+// passed notes what was read, and makes an error of Pool.Do of one of reading.
+func (b *receivedBody) passed(n int64, err error) error {
+	b.attempt.Received += n
 	switch {
 	case err == io.EOF:
 		b.finish(nil)
@@ -103,58 +126,64 @@ func (b *receivedBody) Read(p []byte) (int, error) {
 		err = b.classify(err)
 		b.finish(err)
 	}
-	return n, err
+	return err
+}
+
+func (b *receivedBody) classify(err error) error {
+	ended := contextError(b.ctx)
+	switch {
+	case errors.Is(err, http1.ErrSilent) || errors.Is(ended, http1.ErrSilent):
+		return &Error{b.attempt.Endpoint.address, ReadTimeout, http1.ErrSilent}
+	case ended != nil:
+		return ended
+	case errors.Is(err, context.Canceled):
+		return err // by Hooks.Abandoned
+	}
+	return &Error{b.attempt.Endpoint.address, UpstreamReset, err}
 }
 
 func (b *receivedBody) Close() error {
+	if b.closed {
+		return nil
+	}
+	b.closed = true
 	err := b.source.Close()
 	b.finish(nil)
 	return err
 }
 
+// finish ends the attempt, once.
 func (b *receivedBody) finish(err error) {
-	if b.ended.CompareAndSwap(false, true) {
-		b.end(b.n.Load(), err)
+	if b.ended {
+		return
 	}
+	b.ended = true
+	b.attempt.Err = err
+	b.pool.ended(b.attempt)
+	b.pool.end()
 }
 
-// timedBody is the body of a response of the Transport, each byte of which has to come in time.
-type timedBody struct {
-	source  io.ReadCloser
-	cancel  context.CancelCauseFunc // of the request's context
-	timeout time.Duration
-	timer   *time.Timer // nil before the first Read
-	silent  atomic.Bool // timer has rung
-}
-
-func (b *timedBody) Read(p []byte) (int, error) {
-	if b.timer == nil {
-		b.timer = time.AfterFunc(b.timeout, func() {
-			b.silent.Store(true)
-			b.cancel(http1.ErrSilent)
-		})
-	} else {
-		b.timer.Reset(b.timeout)
+// track makes b the body of resp in place of its own, so that the attempt ends when that has been
+// read or is closed; at once if there is none. It still has to be closed then.
+func (b *receivedBody) track(resp *http.Response) {
+	b.source = resp.Body
+	if c, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
+		resp.Body = &upgradedBody{connection: c, received: b}
+		return
 	}
-	n, err := b.source.Read(p)
-	b.timer.Stop()
-	if err != nil && err != io.EOF && b.silent.Load() {
-		err = http1.ErrSilent
+	resp.Body = b
+	if e, ok := b.source.(interface{ Empty() bool }); ok && e.Empty() {
+		b.finish(nil)
 	}
-	return n, err
-}
-
-func (b *timedBody) Close() error {
-	err := b.source.Close()
-	b.cancel(nil)
-	return err
 }
 
 // upgradedBody is the body of a 101 response: the connection, both ways. The end of one way
-// does not end the attempt, only Close does.
+// does not end the attempt, only Close does, which any goroutine may call.
 type upgradedBody struct {
-	*receivedBody
 	connection io.ReadWriteCloser
+	received   *receivedBody
+	n          atomic.Int64
+	closed     atomic.Bool
 }
 
 func (b *upgradedBody) Read(p []byte) (int, error) {
@@ -173,21 +202,11 @@ func (b *upgradedBody) CloseWrite() error {
 	return fmt.Errorf("close the writing half of %T: %w", b.connection, errors.ErrUnsupported)
 }
 
-// track makes b the body of resp in place of its own, so that the attempt ends when that has been
-// read or is closed; at once if there is none. It still has to be closed then.
-func track(resp *http.Response, b *receivedBody) {
-	if resp.Body == nil || resp.Body == http.NoBody {
-		b.finish(nil)
-		return
+func (b *upgradedBody) Close() error {
+	err := b.connection.Close()
+	if b.closed.CompareAndSwap(false, true) {
+		b.received.attempt.Received = b.n.Load()
+		b.received.finish(nil)
 	}
-	b.source = resp.Body
-	if rwc, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
-		resp.Body = &upgradedBody{b, rwc}
-		return
-	}
-	resp.Body = b
-	if resp.ContentLength == 0 || resp.Request.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent ||
-		resp.StatusCode == http.StatusNotModified {
-		b.finish(nil)
-	}
+	return err
 }

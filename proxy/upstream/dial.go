@@ -27,22 +27,22 @@ type connectError struct {
 func (e *connectError) Error() string { return e.err.Error() }
 func (e *connectError) Unwrap() error { return e.err }
 
-// dial connects to e's address for a Transport; with TLS when config is not nil.
-func (d *dialer) dial(ctx context.Context, e *Endpoint, config *tls.Config) (net.Conn, error) {
+// dial connects to e's address.
+func (d *dialer) dial(ctx context.Context, e *Endpoint) (*net.TCPConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	return d.connect(ctx, e)
+}
+
+// dialTLS connects to e's address and does the TLS handshake. The connection is counted.
+func (d *dialer) dialTLS(ctx context.Context, e *Endpoint, config *tls.Config) (*tls.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
 	tcp, err := d.connect(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	c, err := newConn(tcp, &e.conns)
-	if err != nil {
-		tcp.Close()
-		return nil, &connectError{ConnectFailed, err}
-	}
-	if config == nil {
-		return c, nil
-	}
+	c := counted(tcp, &e.conns)
 	t := tls.Client(c, config)
 	if err := t.HandshakeContext(ctx); err != nil {
 		c.Close()

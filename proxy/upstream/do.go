@@ -8,16 +8,16 @@ import (
 // Do sends req to an endpoint and returns its response. a, if not nil, tells afterwards what was
 // done for it; what it held before is lost.
 //
-// h is what the caller wants to hear of meanwhile.
-//
 // Of req.URL only the path and the query are sent; scheme and host are the endpoint's. req.Host
 // is sent as it is. Header is sent as it is, and nothing is added but the framing. Neither is
-// changed. The body is closed, in any case, like an http.RoundTripper does. The response and its
-// header are valid until its body is closed, which must happen exactly once.
+// changed. The body is closed, in any case, like an http.RoundTripper does.
 //
-// The caller closes the response's body. The attempt is in flight until then, or until the
-// body was read to its end. An error of reading it is one of Do's. The body of a 101 response is an io.ReadWriteCloser
-// with a CloseWrite method, and in flight until it is closed.
+// The caller closes the response's body, even if it is empty. Until then the response, its
+// Header and a are valid, and req must be; after that all of them may be used again, and of the
+// response only strings and the Trailer may be kept. The attempt is in flight until then, or
+// until the body was read to its end. An error of reading it is one of Do's. The body
+// is an io.WriterTo, or, of a 101 response, an io.ReadWriteCloser with a CloseWrite method, and
+// then in flight until it is closed.
 //
 // A request is sent at most three times. It is sent again, to a different endpoint, when
 //   - no connection could be made: any method;
@@ -35,56 +35,35 @@ func (p *Pool) Do(req *http.Request, h Hooks, a *Attempts) (*http.Response, erro
 	if a == nil {
 		a = new(Attempts)
 	}
-	*a = Attempts{}
+	setDefault(&h.ReadTimeout, p.registry.options.ReadTimeout)
+	*a = Attempts{hooks: h}
 	p.active.Add(1)
-	resp, err := p.do(req, h, a)
+	resp, err := p.do(req, a)
 	if err != nil {
 		p.end()
 	}
 	return resp, err
 }
 
-func (p *Pool) do(req *http.Request, h Hooks, a *Attempts) (*http.Response, error) {
-	r := p.registry
-	p.budget.request(r.clock())
-	e, err := p.first()
+func (p *Pool) do(req *http.Request, a *Attempts) (*http.Response, error) {
+	now := p.registry.options.now()
+	p.budget.request(now.Sub(p.registry.start))
+	e, err := p.first(now)
 	if err != nil {
-		if req.Body != nil {
-			req.Body.Close()
-		}
+		closeBody(req)
 		return nil, err
 	}
 	resent, fresh := false, false
 	for {
-		at := a.begin(e, r.options.now())
+		at := a.begin(e, now)
 		e.begin()
-		var (
-			t       *try // nil for the lean engine
-			resp    *http.Response
-			failure *result
-		)
-		if g := e.wire(); g.lean != nil {
-			resp, failure = e.sendLean(g, req, h, at, fresh, r.options.now)
-		} else {
-			t = newTry(req, h)
-			resp, failure = e.send(g, req, t, r.options.now)
-			t.record(at)
-		}
+		resp, failure := e.send(req, a, fresh)
 		if failure == nil {
-			at.Header = r.since(at.Start)
+			at.Header = p.registry.since(at.Start)
 			at.Status = resp.StatusCode
 			p.answered(e)
-			if t != nil {
-				t.settle()
-			}
-			track(resp, &receivedBody{
-				classify: func(err error) error { return e.bodyError(req, err) },
-				end: func(n int64, err error) {
-					at.Received, at.Err = n, err
-					p.ended(at)
-					p.end()
-				},
-			})
+			a.body.pool, a.body.attempt = p, at
+			a.body.track(resp)
 			return resp, nil
 		}
 		at.Err = failure.err
@@ -92,36 +71,39 @@ func (p *Pool) do(req *http.Request, h Hooks, a *Attempts) (*http.Response, erro
 			p.failed(e)
 		}
 		p.ended(at)
-		next := p.another(req, t, failure, a, resent)
+		next := p.another(req, failure, a, resent)
 		if next == nil {
-			if t != nil {
-				t.settle()
-			} else if req.Body != nil && !failure.bodyRead {
-				req.Body.Close()
+			if failure.whole {
+				closeBody(req)
 			}
 			return nil, failure.err
 		}
 		resent = resent || failure.at == waiting && !failure.reused
 		// Where an idle connection was stale, those of other endpoints may be, too.
 		fresh = failure.at == waiting
-		e = next
+		e, now = next, p.registry.options.now()
+	}
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		req.Body.Close()
 	}
 }
 
 // first picks the endpoint of a request.
-func (p *Pool) first() (*Endpoint, error) {
-	s := p.current(p.registry.clock())
+func (p *Pool) first(now time.Time) (*Endpoint, error) {
+	s := p.current(now.Sub(p.registry.start))
 	if len(s.all) == 0 {
 		return nil, &NoEndpointError{p.key, s.reason}
 	}
 	return p.picker.pick(s.live), nil
 }
 
-// another returns where the request is sent next, nil if nowhere. If it is not nil,
-// the body of the request is whole.
-func (p *Pool) another(req *http.Request, t *try, failure *result, a *Attempts, resent bool) *Endpoint {
+// another returns where the request is sent next, nil if nowhere.
+func (p *Pool) another(req *http.Request, failure *result, a *Attempts, resent bool) *Endpoint {
 	switch {
-	case a.Len() == maxTries, failure.at == answering, req.Context().Err() != nil:
+	case a.Len() == maxTries, failure.at == answering, !failure.whole, req.Context().Err() != nil:
 		return nil
 	case failure.at == waiting && !failure.unsent && (!idempotent(req.Method) || resent):
 		return nil
@@ -136,7 +118,7 @@ func (p *Pool) another(req *http.Request, t *try, failure *result, a *Attempts, 
 	if next == nil && failure.at == waiting && failure.reused {
 		next, stale = a.Last().Endpoint, true
 	}
-	if next == nil || failure.bodyRead || t != nil && t.body != nil && !t.body.detach() || !p.budget.retry(now) {
+	if next == nil || !p.budget.retry(now) {
 		return nil
 	}
 	if stale {
@@ -151,22 +133,5 @@ func (p *Pool) ended(at *Attempt) {
 	at.Endpoint.end()
 	if f := p.registry.options.OnAttempt; f != nil {
 		f(*at)
-	}
-}
-
-// record copies what the hooks saw.
-func (t *try) record(at *Attempt) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	at.Reused = t.reused
-	if !t.connected.IsZero() {
-		at.Connect = max(t.connected.Sub(at.Start), time.Nanosecond)
-	}
-}
-
-// settle says that t was the last try.
-func (t *try) settle() {
-	if t.body != nil {
-		t.body.settle()
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead-ingress/fairlead/proxy/http1"
 	"github.com/fairlead-ingress/fairlead/proxy/proxytest"
 )
 
@@ -164,7 +165,7 @@ func TestEjectPanic(t *testing.T) {
 		t.Fatalf("want one ejected, got %d", ejected(p))
 	}
 	p.Set(resolution(HTTP, bad))
-	e, err := p.first()
+	e, err := p.first(p.registry.options.now())
 	if err != nil || e.Address().Port != bad.Port() {
 		t.Errorf("want the ejected endpoint when it is the only one, got %v, %v", e, err)
 	}
@@ -219,8 +220,13 @@ func TestOwnShortage(t *testing.T) {
 	} {
 		err := &connectError{ConnectFailed, &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", errno)}}
 		e := &Endpoint{}
-		if r := e.judge(request(t, "GET", "/", nil), &try{}, err); r.blamed == want || r.at != connecting {
-			t.Errorf("%v: want blamed=%t, got %+v", errno, !want, r)
+		for _, r := range []*result{
+			e.judgeHTTP1(request(t, "GET", "/", nil), &http1.ClientError{Stage: http1.StageDialing, Err: err}),
+			e.judgeHTTP2(t.Context(), &try{}, err),
+		} {
+			if r.blamed == want || r.at != connecting {
+				t.Errorf("%v: want blamed=%t, got %+v", errno, !want, r)
+			}
 		}
 	}
 }

@@ -19,7 +19,7 @@ type Endpoint struct {
 	protocol  Protocol
 
 	inFlight atomic.Int64
-	conns    atomic.Int64
+	conns    atomic.Int64 // those that an http1.Client in clear does not count
 	attempts atomic.Uint64
 	failures atomic.Uint64
 
@@ -29,7 +29,7 @@ type Endpoint struct {
 	// as soon as it has no request.
 	retired atomic.Bool
 
-	mu     sync.Mutex // guards the making of engine
+	mu     sync.Mutex // guards the making of engine, and changes of retired
 	engine atomic.Pointer[engine]
 }
 
@@ -54,8 +54,8 @@ func (e *Endpoint) InFlight() int64 { return e.inFlight.Load() }
 // Connections returns how many connections are open, in use or idle.
 func (e *Endpoint) Connections() int64 {
 	n := e.conns.Load()
-	if g := e.engine.Load(); g != nil {
-		n += g.connections()
+	if g := e.engine.Load(); g != nil && e.protocol == HTTP {
+		n += g.http1.Connections()
 	}
 	return n
 }
@@ -95,8 +95,7 @@ func (e *Endpoint) wire() *engine {
 	defer e.mu.Unlock()
 	g := e.engine.Load()
 	if g == nil {
-		r := e.pool.registry
-		g = newEngine(e, &r.options, &r.dialer, &r.lean)
+		g = newEngine(e)
 		g.keepIdle(!e.retired.Load())
 		e.engine.Store(g)
 	}
@@ -114,8 +113,10 @@ func (e *Endpoint) end() {
 	}
 }
 
-// setRetired changes whether e is retired. What is idle is not closed yet.
+// setRetired changes whether e is retired. What is idle over HTTP/2 is not closed yet.
 func (e *Endpoint) setRetired(retired bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.retired.Store(retired)
 	if g := e.engine.Load(); g != nil {
 		g.keepIdle(!retired)

@@ -3,36 +3,63 @@ package upstream
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/fairlead-ingress/fairlead/proxy/http1"
 )
 
-// engine speaks HTTP with one endpoint and owns the connections to it. All that is known of the
-// wire is in this file, dial.go, exchange.go and lean.go.
+// engine speaks HTTP with one endpoint and owns the connections to it. It belongs to one endpoint
+// and protocol: its idle connections can be closed alone, and a connection of one protocol is
+// never taken for one of another (golang.org/issue/81656).
 type engine struct {
-	lean      *http1.Client   // for HTTP/1.1 in clear
-	transport *http.Transport // for the rest; nil if lean is not
+	http1 *http1.Client   // nil: the endpoint speaks HTTP/2 only
+	http2 *http.Transport // nil: it speaks HTTP/1.1 only
+	// prefersHTTP2 is what the endpoint chose last, where it has the choice.
+	prefersHTTP2 atomic.Bool
 }
 
-// newEngine returns the engine for e. One Transport for each endpoint and protocol: its
-// idle connections can be closed alone, and a connection of one protocol is never
-// taken for one of another (golang.org/issue/81656).
-func newEngine(e *Endpoint, o *Options, d *dialer, set *http1.ClientSet) *engine {
-	if e.protocol == HTTP {
-		return &engine{lean: &http1.Client{Set: set, Dial: func(ctx context.Context) (net.Conn, error) {
-			ctx, cancel := context.WithTimeout(ctx, d.timeout)
-			defer cancel()
-			c, err := d.connect(ctx, e)
+func newEngine(e *Endpoint) *engine {
+	g, r := &engine{}, e.pool.registry
+	switch e.protocol {
+	case HTTPS:
+		config := tlsConfig(r.options.TLSConfig, e)
+		g.http1 = &http1.Client{Set: &r.clients, Dial: func(ctx context.Context) (net.Conn, error) {
+			return g.dialTLS(ctx, e, config, false)
+		}}
+		g.http2 = newTransport(&r.options)
+		g.http2.Protocols.SetHTTP2(true)
+		g.http2.DialTLSContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return g.dialTLS(ctx, e, config, true)
+		}
+	case H2C:
+		g.prefersHTTP2.Store(true)
+		g.http2 = newTransport(&r.options)
+		g.http2.Protocols.SetUnencryptedHTTP2(true)
+		g.http2.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			c, err := r.dialer.dial(ctx, e)
+			if err != nil {
+				return nil, err
+			}
+			return counted(c, &e.conns), nil
+		}
+	default:
+		g.http1 = &http1.Client{Set: &r.clients, Dial: func(ctx context.Context) (net.Conn, error) {
+			c, err := r.dialer.dial(ctx, e)
 			if err != nil {
 				return nil, err
 			}
 			return c, nil
-		}}}
+		}}
 	}
-	t := &http.Transport{
+	return g
+}
+
+func newTransport(o *Options) *http.Transport {
+	return &http.Transport{
 		Protocols:              new(http.Protocols),
 		MaxIdleConnsPerHost:    o.MaxIdlePerEndpoint,
 		IdleConnTimeout:        o.IdleTimeout,
@@ -41,55 +68,47 @@ func newEngine(e *Endpoint, o *Options, d *dialer, set *http1.ClientSet) *engine
 		MaxResponseHeaderBytes: 64 << 10,
 		// What the endpoint sends is passed on as it is.
 		DisableCompression: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return d.dial(ctx, e, nil)
-		},
-		// No pings on HTTP/2: gRPC servers close a connection that sends more than one in
-		// five minutes while a stream is silent. TCP keepalive finds a dead peer.
+		// No pings: gRPC servers close a connection that sends more than one in five
+		// minutes while a stream is silent. TCP keepalive finds a dead peer.
 	}
-	switch e.protocol {
-	case HTTPS:
-		config := tlsConfig(o.TLSConfig, e)
-		t.DialTLSContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return d.dial(ctx, e, config)
-		}
-		t.ForceAttemptHTTP2 = true
-		t.Protocols.SetHTTP1(true)
-		t.Protocols.SetHTTP2(true)
-	case H2C:
-		t.Protocols.SetUnencryptedHTTP2(true)
-	}
-	return &engine{transport: t}
 }
 
-func (g *engine) roundTrip(req *http.Request) (*http.Response, error) {
-	return g.transport.RoundTrip(req)
+// errOtherProtocol is why a connection was not kept: the endpoint chose the protocol of the other
+// half of the engine.
+var errOtherProtocol = errors.New("the endpoint chose another version of HTTP")
+
+// dialTLS makes a connection for HTTP/2, or for HTTP/1.1. If the endpoint chooses the other, there
+// is none, and the next request begins with that.
+func (g *engine) dialTLS(ctx context.Context, e *Endpoint, config *tls.Config, http2 bool) (net.Conn, error) {
+	c, err := e.pool.registry.dialer.dialTLS(ctx, e, config)
+	if err != nil {
+		return nil, err
+	}
+	chosen := c.ConnectionState().NegotiatedProtocol == "h2"
+	g.prefersHTTP2.Store(chosen)
+	if chosen != http2 {
+		c.Close()
+		return nil, errOtherProtocol
+	}
+	return c, nil
 }
 
-// closeIdle closes the connections that no request uses, and makes those that are in use
-// close after it, until there is a new request.
+// closeIdle closes the connections that no request uses.
 func (g *engine) closeIdle() {
-	if g.lean != nil {
-		g.lean.CloseIdle()
-		return
+	if g.http1 != nil {
+		g.http1.CloseIdle()
 	}
-	g.transport.CloseIdleConnections()
+	if g.http2 != nil {
+		g.http2.CloseIdleConnections()
+	}
 }
 
 // keepIdle says whether connections without a request are kept. The Transport always does: it
 // is told to close them by closeIdle, again and again.
 func (g *engine) keepIdle(keep bool) {
-	if g.lean != nil {
-		g.lean.Discard(!keep)
+	if g.http1 != nil {
+		g.http1.Discard(!keep)
 	}
-}
-
-// connections is how many the lean engine has; the others are counted as they are made.
-func (g *engine) connections() int64 {
-	if g.lean != nil {
-		return g.lean.Connections()
-	}
-	return 0
 }
 
 func tlsConfig(template *tls.Config, e *Endpoint) *tls.Config {

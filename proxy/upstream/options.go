@@ -24,8 +24,7 @@ type Options struct {
 	// MaxIdlePerEndpoint is how many connections without a request are kept for each
 	// endpoint. Default 64.
 	MaxIdlePerEndpoint int
-	// MaxIdle is how many are kept for all endpoints together that speak HTTP/1.1 in clear.
-	// Default 4096.
+	// MaxIdle is how many are kept for all endpoints together over HTTP/1.1. Default 4096.
 	MaxIdle int
 
 	// RetryBudget is how many retries a Pool may make, as a part of the requests of the

@@ -17,7 +17,7 @@ const (
 	TLSFailed       = "tls-failed"       // no TLS handshake, or a certificate that was refused
 	UpstreamReset   = "upstream-reset"   // the endpoint ended the connection before a whole head came
 	ResponseTimeout = "response-timeout" // no head within Options.ResponseHeaderTimeout
-	ReadTimeout     = "read-timeout"     // the next byte of the body did not come within Options.ReadTimeout
+	ReadTimeout     = "read-timeout"     // the next byte of the body did not come in time
 	BadResponse     = "bad-response"     // what came is no HTTP response, or its head is too large
 )
 

@@ -17,7 +17,7 @@ import (
 type Registry struct {
 	options Options
 	dialer  dialer
-	lean    http1.ClientSet
+	clients http1.ClientSet
 	start   time.Time // what clock counts from
 	cancel  context.CancelFunc
 
@@ -37,7 +37,7 @@ func NewRegistry(o Options) *Registry {
 			guard:   guard{allowLocal: o.AllowLocal, own: o.OwnListeners},
 			names:   &names{ctx: ctx, resolver: o.Resolver, timeout: o.ConnectTimeout, now: o.now},
 		},
-		lean: http1.ClientSet{
+		clients: http1.ClientSet{
 			HeadTimeout: o.ResponseHeaderTimeout, ReadTimeout: o.ReadTimeout, IdleTimeout: o.IdleTimeout,
 			MaxIdlePerClient: o.MaxIdlePerEndpoint, MaxIdle: o.MaxIdle,
 		},
