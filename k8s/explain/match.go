@@ -321,6 +321,11 @@ func (w *walk) path() finding {
 	if f.detail == "" || d.Rule.Answer.Reason != "routing-unsupported" {
 		return f
 	}
+	for _, p := range w.problemsOf("Ingress", d.Rule.Origin.Namespace, d.Rule.Origin.Name) {
+		if p.Reason == ingress.RoutingUnsupported && !strings.HasPrefix(p.Field, "metadata.annotations[") {
+			return broken(problemReason(p), p.Err.Error(), "correct the path: "+editIngress(d.Rule.Origin), originName(d.Rule))
+		}
+	}
 	if p, ok := w.routingProblem("use-regex", "rewrite-target"); ok {
 		return broken(problemReason(p), p.Err.Error(), "take the annotation out: "+editIngress(d.Rule.Origin), originName(d.Rule))
 	}

@@ -112,7 +112,7 @@ func (w *walk) policies() finding {
 // being honoured.
 func (w *walk) toldElsewhere() bool {
 	_, told := w.routingProblem("redirect", "app-root", "use-regex", "rewrite-target")
-	return told
+	return told || w.path().verdict == Broken
 }
 
 func texts(problems []ingress.Problem) string {
