@@ -473,6 +473,40 @@ func TestSecretsMayNotBeListed(t *testing.T) {
 	}
 }
 
+// TestImpossibleSecretNames: an Ingress may name anything; a name that no Secret can have must
+// not keep the rest from being loaded.
+func TestImpossibleSecretNames(t *testing.T) {
+	a := newAPIServer(t)
+	text := class
+	for i, name := range []string{"a/b", "..", "%", "A", strings.Repeat("x", 300), "a b", "a?watch=1"} {
+		text += naming(fmt.Sprintf("site-%d", i), fmt.Sprintf("%q", name))
+	}
+	a.apply(t, text)
+	m := runCluster(t, a, ClusterOptions{})
+	m.loadedSoon(t)
+	if n := a.count("get secrets") + a.count("get"); n != 0 {
+		t.Errorf("%d requests for them", n)
+	}
+}
+
+// TestSecretIsKept when the right to read it is lost, as all other objects are.
+func TestSecretIsKept(t *testing.T) {
+	a := newAPIServer(t)
+	a.apply(t, class+naming("a", "opaque")+tlsSecret("opaque", "Opaque"))
+	m := runCluster(t, a, ClusterOptions{})
+	m.loadedSoon(t)
+	eventually(t, "the watch", func() bool { return a.count("watch secrets opaque") == 1 })
+	a.set(func() { a.refuse = forbid("secrets") })
+	n := a.count("get secrets opaque")
+	a.dropWatches()
+	eventually(t, "a refusal", func() bool { return a.count("get secrets opaque") > n })
+	a.apply(t, app("mark"))
+	eventually(t, "another change", func() bool { return len(m.Snapshot().Ingresses) == 2 })
+	if m.Snapshot().Secrets[service("opaque")] == nil {
+		t.Error("the Secret is gone")
+	}
+}
+
 // TestOneNamespace reads that namespace, and the single Services outside of it that it was told of.
 func TestOneNamespace(t *testing.T) {
 	in := func(namespace, text string) string {

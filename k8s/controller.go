@@ -76,7 +76,7 @@ type Controller struct {
 	resolved    map[upstream.Key]upstream.Resolution    // what the live table's pools were given
 	keys        map[types.NamespacedName][]upstream.Key // those of resolved, by Service
 	unresolved  map[upstream.Key][]ingress.Problem      // what Resolve last complained of
-	quarantined map[types.UID]*netv1.Ingress
+	quarantined map[*netv1.Ingress]struct{}
 	panics      map[string]struct{} // those that were logged
 	holdUntil   time.Time
 	translate   func(*ingress.Snapshot) *ingress.Result // Translator.Translate, but for tests
@@ -162,7 +162,7 @@ func (c *Controller) begin() {
 	c.resolved = make(map[upstream.Key]upstream.Resolution)
 	c.keys = make(map[types.NamespacedName][]upstream.Key)
 	c.unresolved = make(map[upstream.Key][]ingress.Problem)
-	c.quarantined = make(map[types.UID]*netv1.Ingress)
+	c.quarantined = make(map[*netv1.Ingress]struct{})
 	c.panics = make(map[string]struct{})
 	if c.HoldOff == 0 {
 		c.HoldOff = 15 * time.Millisecond
@@ -266,7 +266,7 @@ func (c *Controller) install(p plan, swap bool) {
 // resolve gives the Pool of k what k leads to, if that changed.
 func (c *Controller) resolve(k upstream.Key, r upstream.Resolution) {
 	last, known := c.resolved[k]
-	if known && equalResolution(last, r) {
+	if known && last.Equal(r) {
 		return
 	}
 	if !known {
@@ -307,11 +307,11 @@ func (c *Controller) endpoints(services map[types.NamespacedName]time.Time) {
 	var since time.Time
 	err := guard(func() {
 		for name, at := range services {
+			if len(c.keys[name]) == 0 {
+				continue // nobody routes to it
+			}
 			if since.IsZero() || at.Before(since) {
 				since = at
-			}
-			if len(c.keys[name]) == 0 {
-				continue
 			}
 			s := c.service(name)
 			for _, k := range c.keys[name] {
@@ -329,7 +329,9 @@ func (c *Controller) endpoints(services map[types.NamespacedName]time.Time) {
 	if err != nil {
 		c.panicked(err)
 	}
-	c.update(Update{Since: since, Took: time.Since(start), Endpoints: true, Err: err})
+	if !since.IsZero() {
+		c.update(Update{Since: since, Took: time.Since(start), Endpoints: true, Err: err})
+	}
 }
 
 func (c *Controller) service(name types.NamespacedName) *ingress.Snapshot {

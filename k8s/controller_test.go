@@ -275,6 +275,26 @@ func TestEndpointsAloneLeaveTheTable(t *testing.T) {
 	}
 }
 
+// TestEndpointsOfNobody: most EndpointSlices of a cluster are of Services that no Ingress names.
+func TestEndpointsOfNobody(t *testing.T) {
+	b := newBench(t)
+	b.source.snapshot = parse(t, class+app("a"))
+	b.start(t)
+	eventually(t, "ready", b.Ready)
+	n := len(b.seen())
+	b.source.set(b.source.Snapshot(), service("nobody"))
+	eventually(t, "it was taken", func() bool {
+		b.changes.mu.Lock()
+		defer b.changes.mu.Unlock()
+		return len(b.changes.services) == 0
+	})
+	b.source.set(b.source.Snapshot(), service("a"))
+	eventually(t, "the update of a", func() bool { return len(b.seen()) > n })
+	if u := b.seen(); len(u) != n+1 || !u[n].Endpoints {
+		t.Errorf("%d updates, want the one of a", len(u)-n)
+	}
+}
+
 // TestEndpointProblems sees the Problems follow changes that are of endpoints alone.
 func TestEndpointProblems(t *testing.T) {
 	one := proxytest.Start(t, backend("one"))

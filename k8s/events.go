@@ -115,6 +115,7 @@ type eventWriter struct {
 	limit    flowcontrol.RateLimiter
 	standing map[string]*standing // by the Event's namespace and name
 	later    bool                 // the first round is over
+	refused  bool                 // the last Event was refused, and that was logged
 }
 
 // standing is a Problem that there is.
@@ -186,15 +187,22 @@ func (w *eventWriter) write(ctx context.Context, s *standing) time.Duration {
 			_, err = events.Patch(ctx, event.Name, types.MergePatchType, patch, metav1.PatchOptions{})
 		}
 	}
+	log := w.Log.With(zap.String("object", s.event.Regarding.Kind+" "+s.event.Regarding.Namespace+"/"+s.event.Regarding.Name), zap.String("reason", s.event.Reason))
 	switch {
 	case err == nil:
 		s.count++
+		w.refused = false
 		return eventRepeat
-	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause), apierrors.IsInvalid(err), apierrors.IsForbidden(err), apierrors.IsNotFound(err):
-		w.Log.Debug("event not written", zap.Stringer("object", &s.event.Regarding), zap.String("reason", s.event.Reason), zap.Error(err))
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return eventRepeat
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsNotFound(err):
+		if !w.refused {
+			log.Warn("event refused, further ones are not mentioned", zap.Error(err))
+		}
+		w.refused = true
 		return eventRepeat // trying again soon would not help
 	default:
-		w.Log.Debug("event not written, will try again", zap.Stringer("object", &s.event.Regarding), zap.String("reason", s.event.Reason), zap.Error(err))
+		log.Debug("event not written, will try again", zap.Error(err))
 		return 10 * time.Second
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/kubernetes"
@@ -63,11 +64,11 @@ func (l *Leader) Run(ctx context.Context, lead func(ctx context.Context)) error 
 		ttl = 15 * time.Second
 	}
 	ttl = max(ttl, 2*time.Second) // a Lease counts whole seconds
-	lock := &resourcelock.LeaseLock{
+	lock := &loggedLock{LeaseLock: &resourcelock.LeaseLock{
 		LeaseMeta:  metav1.ObjectMeta{Namespace: l.Namespace, Name: l.Name},
 		Client:     l.Client.CoordinationV1(),
 		LockConfig: resourcelock.ResourceLockConfig{Identity: l.Identity + "_" + string(uuid.NewUUID())},
-	}
+	}, log: log}
 
 	// The elector lives until lead has returned, which is longer than ctx.
 	elect, stop := context.WithCancel(withLogger(context.WithoutCancel(ctx), log))
@@ -124,4 +125,55 @@ func (l *Leader) Run(ctx context.Context, lead func(ctx context.Context)) error 
 	running.Lock() // lead has returned
 	defer running.Unlock()
 	return nil
+}
+
+// loggedLock logs when the Lease begins and ceases to be out of reach, which the elector does
+// at every try.
+type loggedLock struct {
+	*resourcelock.LeaseLock
+	log *zap.Logger
+
+	mu      sync.Mutex
+	failing bool
+}
+
+// Get implements resourcelock.Interface.
+func (l *loggedLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, raw, err := l.LeaseLock.Get(ctx)
+	if !apierrors.IsNotFound(err) {
+		l.outcome(ctx, err)
+	}
+	return record, raw, err
+}
+
+// Create implements resourcelock.Interface.
+func (l *loggedLock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	err := l.LeaseLock.Create(ctx, record)
+	if !apierrors.IsAlreadyExists(err) {
+		l.outcome(ctx, err)
+	}
+	return err
+}
+
+// Update implements resourcelock.Interface.
+func (l *loggedLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	err := l.LeaseLock.Update(ctx, record)
+	if !apierrors.IsConflict(err) {
+		l.outcome(ctx, err)
+	}
+	return err
+}
+
+func (l *loggedLock) outcome(ctx context.Context, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case ctx.Err() != nil || (err != nil) == l.failing:
+		return
+	case err != nil:
+		l.log.Warn("no election of a leader, so nobody may be writing Events and status", zap.String("lease", l.Describe()), zap.Error(err))
+	default:
+		l.log.Info("the election of a leader goes on", zap.String("lease", l.Describe()))
+	}
+	l.failing = err != nil
 }

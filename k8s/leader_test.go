@@ -6,6 +6,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 const leasePath = "apis/coordination.k8s.io/v1/namespaces/default/leases/fairlead-leader"
@@ -136,6 +139,27 @@ func TestLeaseIsLost(t *testing.T) {
 	eventually(t, "one leads again", one.Leading)
 	if n := one.led.Load(); n != 2 {
 		t.Errorf("lead was called %d times, want 2", n)
+	}
+}
+
+// TestElectionIsRefused: a right that is missing is said once, and not at every try.
+func TestElectionIsRefused(t *testing.T) {
+	a := newAPIServer(t)
+	a.refuse = forbid("leases")
+	core, logs := observer.New(zap.InfoLevel)
+	l := &Leader{Client: a.client(t), Namespace: "default", Name: "fairlead-leader", Identity: "one", TTL: 2 * time.Second, Log: zap.New(core)}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx, func(ctx context.Context) { <-ctx.Done() }) }()
+	eventually(t, "several tries", func() bool { return a.count("get leases") >= 4 })
+	a.set(func() { a.refuse = nil })
+	eventually(t, "it leads", l.Leading)
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n := logs.FilterLevelExact(zap.WarnLevel).Len(); n != 1 {
+		t.Errorf("%d warnings, want one: %v", n, logs.All())
 	}
 }
 

@@ -10,11 +10,9 @@ import (
 
 	"go.uber.org/zap"
 	netv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	"github.com/fairlead-ingress/fairlead/proxy"
-	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
 	"github.com/fairlead-ingress/fairlead/tls/certs"
 )
@@ -60,7 +58,7 @@ func (c *Controller) prepare(s *ingress.Snapshot) (plan, error) {
 	}
 	c.panicked(err)
 	for _, ing := range c.poisoned(s, s.Ingresses) {
-		c.quarantined[ing.UID] = ing
+		c.quarantined[ing] = struct{}{}
 		c.Log.Error("ingress left out: translating it panicked", zap.String("ingress", ing.Namespace+"/"+ing.Name))
 	}
 	return c.make(c.without(s))
@@ -72,10 +70,10 @@ func (c *Controller) without(s *ingress.Snapshot) *ingress.Snapshot {
 		return s
 	}
 	kept := make([]*netv1.Ingress, 0, len(s.Ingresses))
-	still := make(map[types.UID]*netv1.Ingress)
+	still := make(map[*netv1.Ingress]struct{})
 	for _, ing := range s.Ingresses {
-		if c.quarantined[ing.UID] == ing {
-			still[ing.UID] = ing
+		if _, ok := c.quarantined[ing]; ok {
+			still[ing] = struct{}{}
 		} else {
 			kept = append(kept, ing)
 		}
@@ -105,7 +103,7 @@ func (c *Controller) poisoned(s *ingress.Snapshot, list []*netv1.Ingress) []*net
 
 func (c *Controller) quarantineProblems() []ingress.Problem {
 	var problems []ingress.Problem
-	for ing := range maps.Values(c.quarantined) {
+	for ing := range maps.Keys(c.quarantined) {
 		problems = append(problems, ingress.Problem{
 			Object:   ingress.Object{Kind: "Ingress", Namespace: ing.Namespace, Name: ing.Name, UID: ing.UID},
 			Severity: ingress.Error, Reason: ReasonTranslationPanicked,
@@ -168,10 +166,6 @@ func equalProblem(p, q ingress.Problem) bool {
 func equalConfig(a, b proxy.Config) bool {
 	return a.DefaultBackend == b.DefaultBackend &&
 		slices.EqualFunc(a.Rules, b.Rules, func(r, s *proxy.Rule) bool { return r == s || reflect.DeepEqual(r, s) })
-}
-
-func equalResolution(a, b upstream.Resolution) bool {
-	return a.Protocol == b.Protocol && a.Reason == b.Reason && slices.Equal(a.Addresses, b.Addresses)
 }
 
 // equalCertificates compares certificates as pointers: each Secret is parsed once.

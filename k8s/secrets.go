@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/watch"
 )
 
@@ -91,7 +92,7 @@ func (n *namedSecrets) settle(name types.NamespacedName) {
 		return
 	}
 	_, watched := n.cluster.tls.objects[name]
-	wanted := n.mentions[name] > 0 && !watched
+	wanted := n.mentions[name] > 0 && !watched && mayExist(name)
 	r := n.readers[name]
 	switch {
 	case wanted && r == nil:
@@ -111,6 +112,12 @@ func (n *namedSecrets) settle(name types.NamespacedName) {
 		delete(n.readers, name)
 		n.cluster.stale.secrets = true
 	}
+}
+
+// mayExist reports whether the API allows an object of that name. What an Ingress names may be
+// any text, and one that makes no request would never be answered.
+func mayExist(name types.NamespacedName) bool {
+	return len(validation.IsDNS1123Subdomain(name.Name)) == 0 && len(validation.IsDNS1123Label(name.Namespace)) == 0
 }
 
 // start begins to read what the watch on TLS Secrets does not have, now that this is known.
@@ -151,8 +158,10 @@ func (n *namedSecrets) follow(ctx context.Context, name types.NamespacedName, r 
 		err := n.read(ctx, name, r)
 		switch {
 		case err == nil:
-			wait = 0 // the watch ended, as each does after a while
-			sleep(ctx, 500*time.Millisecond)
+			// The watch ended, as each does after a while. All end together when the API
+			// server does.
+			wait = 0
+			sleep(ctx, 500*time.Millisecond+rand.N(n.spread()))
 			continue
 		case apierrors.IsForbidden(err):
 			wait = poll
@@ -163,6 +172,13 @@ func (n *namedSecrets) follow(ctx context.Context, name types.NamespacedName, r 
 	}
 }
 
+// spread is the time over which readers that end together begin again: 100 a second.
+func (n *namedSecrets) spread() time.Duration {
+	n.cluster.mu.Lock()
+	defer n.cluster.mu.Unlock()
+	return time.Duration(1+len(n.readers)) * 10 * time.Millisecond
+}
+
 // read gets the Secret and then watches it until the watch ends.
 func (n *namedSecrets) read(ctx context.Context, name types.NamespacedName, r *secretReader) error {
 	secrets := n.cluster.o.Client.CoreV1().Secrets(name.Namespace)
@@ -170,8 +186,11 @@ func (n *namedSecrets) read(ctx context.Context, name types.NamespacedName, r *s
 	switch {
 	case err == nil:
 		n.set(r, found)
-	case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
+	case apierrors.IsNotFound(err):
 		n.set(r, nil)
+	case apierrors.IsForbidden(err):
+		// As with all other objects, what was read before is kept.
+		n.cluster.locked(func() { r.answered = true })
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err

@@ -143,6 +143,7 @@ type writeRecord struct {
 	contested time.Time   // the last time
 	until     time.Time   // when to write over theirs
 	warned    bool
+	refused   bool // the last write was, and that was logged
 }
 
 // seen is told of every version of an Ingress.
@@ -223,15 +224,28 @@ func (w *statusWriter) reconcile(ctx context.Context, name types.NamespacedName)
 	err := w.write(ctx, name, live, addresses)
 	w.mu.Lock()
 	r.wrote = err == nil
+	known := r.refused
+	r.refused = isRefusal(err)
 	w.mu.Unlock()
 	switch {
 	case err == nil, apierrors.IsNotFound(err), ctx.Err() != nil:
 	case apierrors.IsConflict(err):
 		w.delayed.AddAfter(name, time.Second) // a newer version is on its way to us
+	case isRefusal(err):
+		if !known {
+			w.Log.Warn("status of an Ingress is refused, will try again", zap.String("ingress", name.String()), zap.Error(err))
+		}
+		w.delayed.AddAfter(name, time.Minute)
 	default:
-		w.Log.Warn("status of an Ingress cannot be written, will try again", zap.String("ingress", name.String()), zap.Error(err))
+		w.Log.Debug("status of an Ingress cannot be written, will try again", zap.String("ingress", name.String()), zap.Error(err))
 		w.delayed.AddAfter(name, 15*time.Second)
 	}
+}
+
+// isRefusal reports whether the API server has said no to a request, and will again, rather
+// than being away or busy.
+func isRefusal(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
 }
 
 // mayWrite returns how long to wait before the next write; when it is zero the write is

@@ -87,7 +87,7 @@ func TestForwardingHeaders(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			p := &Proxy{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
-			r := &http.Request{Method: "GET", Host: tt.host, Header: tt.in, RemoteAddr: netip.AddrPortFrom(netip.MustParseAddr(tt.peer), 1).String()}
+			r := &http.Request{Method: "GET", RequestURI: "/", Host: tt.host, Header: tt.in, RemoteAddr: netip.AddrPortFrom(netip.MustParseAddr(tt.peer), 1).String()}
 			x := &Exchange{Peer: peerAddr(r), Scheme: tt.scheme}
 			x.ClientIP = x.Peer
 			p.admit(x, r)
@@ -95,6 +95,10 @@ func TestForwardingHeaders(t *testing.T) {
 			trusted := p.trusts(x.Peer)
 			cleanRequest(tt.in, trusted)
 			setForwarding(tt.in, r, x, trusted)
+			if got := tt.in[HopsHeader]; len(got) != 1 || got[0] != "1" {
+				t.Errorf("%s = %v, want 1", HopsHeader, got)
+			}
+			delete(tt.in, HopsHeader)
 			if diff := cmp.Diff(tt.want, tt.in); diff != "" {
 				t.Errorf("header (-want +got):\n%s", diff)
 			}

@@ -104,6 +104,14 @@ func (t *Table) decide(host, escaped string) Decision {
 			return d
 		}
 	}
+	if plain, ok := d.Path.WithoutParameters(); ok {
+		// Some backends take what follows a ";" in an element for no part of its name.
+		if other, _ := t.routes.Lookup(host, plain); other != matched {
+			d.Answer = Answer{http.StatusBadRequest, "ambiguous-path"}
+			d.Err = fmt.Errorf("path %q: without its path parameters it would choose another route", d.Path.Match)
+			return d
+		}
+	}
 	switch {
 	case matched != nil:
 		d.route = matched.Handler.(*route)

@@ -96,10 +96,8 @@ func (f *forwarder) prepare(out, r *http.Request, x *Exchange) bool {
 	out.Close = false
 	out.Trailer = nil
 	u := *r.URL
-	if target := r.RequestURI; u.Opaque == "" && strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "//") {
-		// The bytes of the client: URL would escape some of them anew. A target that
-		// begins with "//" would be read as a host there.
-		u.Opaque, _, _ = strings.Cut(target, "?")
+	if u.Opaque == "" {
+		u.Opaque = escapedPath(r) // the client's bytes: URL would escape some of them anew
 	}
 	out.URL = &u
 	return true

@@ -30,7 +30,7 @@ func TestRequestArrivesAsSent(t *testing.T) {
 	f := echoFront(t, nil)
 	for _, target := range []string{
 		"/", "/a?b=c", "/a?", "/a?x=1;y=2&z=%zz", "/a//b", "//a/b", "/%7Euser/caf%C3%A9?q=%20+", `/a"b|c`, "/a%20b", "/a;b=c",
-		"/a%3Fb%23c", "/x/y%2Fz",
+		"/a%3Fb%23c", "/x/y%2Fz", `//a|b"%7e`, "/a;v=1/b",
 	} {
 		c := dialRaw(t, f.http())
 		c.send(t, "GET "+target+" HTTP/1.1", "Host: A.example:8080", "X-One: 1", "X-One: 2", "x_odd: 3", "Accept-Encoding: br", "", "")

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -55,6 +56,28 @@ func setForwarding(h http.Header, r *http.Request, x *Exchange, trusted bool) {
 	set("X-Forwarded-Host", 2)
 	set("X-Forwarded-Port", 3)
 	set("X-Request-Id", 4)
+	h[HopsHeader] = []string{strconv.Itoa(hops(h) + 1)}
+}
+
+// HopsHeader counts the instances of Fairlead that a request went through. A configuration can
+// lead in a circle, by an endpoint that is another replica or an ExternalName of a host that
+// is served here; the count ends that. It also marks what came through the data plane.
+const HopsHeader = "X-Fairlead-Hops"
+
+// maxHops is how many instances may stand behind one another, less one.
+const maxHops = 3
+
+// hops is the count in h; one that cannot be read counts as maxHops.
+func hops(h http.Header) int {
+	values := h[HopsHeader]
+	if len(values) == 0 {
+		return 0
+	}
+	n, err := strconv.ParseUint(values[0], 10, 8)
+	if len(values) > 1 || err != nil {
+		return maxHops
+	}
+	return int(n)
 }
 
 // single is the value of a field that a proxy sets once: of a repeated or listed one nobody

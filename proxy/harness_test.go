@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -147,6 +148,18 @@ func (f *front) lead(t *testing.T, key upstream.Key, backends ...*proxytest.Back
 		}
 	}
 	f.pools.Pool(key).Set(r)
+}
+
+// toFront makes the backend of f's rules another front.
+func (f *front) toFront(other *front) {
+	a := other.server.Addresses()["http"].(*net.TCPAddr).AddrPort()
+	f.pools.Pool(webKey).Set(upstream.Resolution{Addresses: []upstream.Address{{Host: a.Addr().String(), Port: a.Port()}}})
+}
+
+func (f *front) recorded() []Exchange {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.exchanges)
 }
 
 func addressOf(b *proxytest.Backend) upstream.Address {

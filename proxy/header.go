@@ -73,14 +73,15 @@ func cleanRequest(h http.Header, trusted bool) bool {
 	return true
 }
 
-// copyResponse adds the fields of a response to h, but for those that end at this hop; see
+// copyResponse adds the fields of a response to h, but for those that end at this hop and the
+// one that is ours to set; see
 // removeNominated for what it returns.
 func copyResponse(h, response http.Header) bool {
 	if !removeNominated(response) {
 		return false
 	}
 	for name, values := range response {
-		if !isHopByHop(name) {
+		if !isHopByHop(name) && name != ReasonHeader {
 			h[name] = values
 		}
 	}

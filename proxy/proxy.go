@@ -160,10 +160,30 @@ func (p *Proxy) admit(x *Exchange, r *http.Request) Answer {
 		}
 		delete(r.Header, "Host")
 	}
-	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+	switch {
+	case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
 		return Answer{http.StatusMethodNotAllowed, "method-refused"}
+	case !validTarget(r):
+		x.Err = fmt.Errorf("target %.80q is neither a path nor an http URL", r.RequestURI)
+		return Answer{http.StatusBadRequest, "bad-target"}
+	case hops(r.Header) >= maxHops:
+		return Answer{http.StatusLoopDetected, "loop"}
 	}
 	return Answer{}
+}
+
+// validTarget says whether r's target has a path that can be routed by: it begins with "/", or
+// is an http URL with a host; or it is the "*" of OPTIONS. Anything else, an opaque URL
+// above all, would be routed as one thing and forwarded as another.
+func validTarget(r *http.Request) bool {
+	switch {
+	case strings.HasPrefix(r.RequestURI, "/"):
+		return true
+	case r.RequestURI == "*":
+		return r.Method == http.MethodOptions
+	}
+	u := r.URL
+	return (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Opaque == ""
 }
 
 // refused records a request that an engine has answered itself, since it could not be
@@ -207,14 +227,19 @@ func (p *Proxy) finish(w *responseWriter, r *http.Request, panicked any) (abort 
 // escapedPath is the path of r's target as the client wrote it.
 func escapedPath(r *http.Request) string {
 	target := r.RequestURI
-	if strings.HasPrefix(target, "/") {
-		path, _, _ := strings.Cut(target, "?")
-		return path
+	if !strings.HasPrefix(target, "/") && target != "*" {
+		// Absolute form: what follows the authority.
+		if _, after, ok := strings.Cut(target, "://"); ok {
+			target = after
+		}
+		at := strings.IndexAny(target, "/?")
+		if at < 0 || target[at] == '?' {
+			return "/"
+		}
+		target = target[at:]
 	}
-	if target == "*" {
-		return target
-	}
-	return r.URL.EscapedPath() // absolute form
+	path, _, _ := strings.Cut(target, "?")
+	return path
 }
 
 // requestID is the client's X-Request-ID when a trusted proxy sent one that is fit for a log,

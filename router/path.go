@@ -76,6 +76,24 @@ func (p Path) AsSlashes() string {
 	return resolve(strings.ReplaceAll(s, "%5C", "/")).Match
 }
 
+// WithoutParameters returns the canonical path as a server sees it that takes ";" and what
+// follows it in an element for parameters, as servlet containers do, and reports whether there
+// are any. It is to be compared as AsSlashes is.
+func (p Path) WithoutParameters() (string, bool) {
+	if strings.IndexByte(p.Match, ';') < 0 {
+		return p.Match, false
+	}
+	var b strings.Builder
+	for i, element := range strings.Split(p.Match, "/") {
+		if i > 0 {
+			b.WriteByte('/')
+		}
+		name, _, _ := strings.Cut(element, ";")
+		b.WriteString(name)
+	}
+	return resolve(b.String()).Match, true
+}
+
 // scan says whether s, which begins with "/", is canonical; whether it has an encoded slash,
 // a backslash or a semicolon; and why it is no path.
 func scan(s string) (canonical, disputed bool, err error) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+	"github.com/fairlead-ingress/fairlead/proxy"
 )
 
 // admin is the port for probes, metrics and debugging. Clients never reach it: it has a
@@ -62,8 +63,20 @@ func newAdmin(address string, in *instance) (*admin, error) {
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	a.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 60 * time.Second}
+	a.server = &http.Server{Handler: notFromTheDataPlane(mux), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 60 * time.Second}
 	return a, nil
+}
+
+// notFromTheDataPlane refuses what a Fairlead forwarded: however an endpoint came to lead to
+// an admin port, of this replica or another, clients must not reach it.
+func notFromTheDataPlane(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.Header[proxy.HopsHeader]) > 0 {
+			text(w, http.StatusForbidden, "the admin port answers nothing that came through the data plane\n")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 const adminIndex = `Fairlead

@@ -9,7 +9,7 @@ import (
 )
 
 // options are the flags of serve. Those that ingress-nginx has too are named and meant as
-// there, so that an existing Deployment can keep its arguments.
+// there.
 type options struct {
 	manifests     string
 	kubeconfig    string

@@ -49,6 +49,9 @@ func (o options) check() (settings, error) {
 	if o.publishService != "" && len(o.publishStatusAddresses) > 0 {
 		bad.usage("--publish-service and --publish-status-address both say what to publish: give one")
 	}
+	if o.electionID != "" && !dnsName.MatchString(o.electionID) {
+		bad.value("election-id", o.electionID, "the name of an object")
+	}
 	for _, cidr := range o.trustedProxies {
 		prefix, err := netip.ParsePrefix(cidr)
 		if addr, addrErr := netip.ParseAddr(cidr); addrErr == nil {
@@ -100,8 +103,11 @@ func (s *settings) checkTranslation(bad *mistakes) {
 	}
 	s.defaultCert = namedObject(bad, "default-ssl-certificate", s.defaultSSLCertificate)
 	if s.defaultBackendService != "" {
-		service, port, _ := strings.Cut(s.defaultBackendService, ":")
+		service, port, hasPort := strings.Cut(s.defaultBackendService, ":")
 		n := namedObject(bad, "default-backend-service", service)
+		if hasPort && !dnsName.MatchString(port) {
+			bad.value("default-backend-service", s.defaultBackendService, "namespace/name or namespace/name:port")
+		}
 		s.defaultBackend = upstream.Key{Namespace: n.Namespace, Service: n.Name, Port: port}
 	}
 }

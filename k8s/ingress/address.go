@@ -5,15 +5,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-)
 
-// metadata are addresses outside the link-local ranges at which clouds hand out credentials.
-var metadata = []netip.Addr{
-	netip.MustParseAddr("fd00:ec2::254"),   // AWS over IPv6
-	netip.MustParseAddr("100.100.100.200"), // Alibaba Cloud
-	netip.MustParseAddr("168.63.129.16"),   // Azure
-	netip.MustParseAddr("192.0.0.192"),     // Oracle Cloud
-}
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
+)
 
 // hostNames are names that a hosts file usually gives to the loopback interface, beside
 // "localhost" and what ends in it.
@@ -22,49 +16,28 @@ var hostNames = []string{
 	"ip6-localhost", "ip6-loopback",
 }
 
-// endpointAddress parses the address of an endpoint and refuses what a proxy must not be
-// talked into reaching: this host itself, its link, many hosts at once, and the metadata
-// service of a cloud. The loopback interface is allowed when local is set.
+// endpointAddress parses the address of an endpoint and refuses what upstream will not connect
+// to. The loopback interface is allowed when local is set.
 func endpointAddress(text string, local bool) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("%q is not an IP address", text)
 	}
+	if addr.Zone() != "" {
+		return netip.Addr{}, fmt.Errorf("%s has a zone", text)
+	}
 	addr = addr.Unmap()
-	if why := denied(addr); why != "" && !(local && addr.IsLoopback()) {
+	if why := upstream.Denied(addr); why != "" && !(local && addr.IsLoopback()) {
 		return netip.Addr{}, fmt.Errorf("%s is %s", text, why)
 	}
 	return addr, nil
-}
-
-// denied says why addr is never proxied to, or "".
-func denied(addr netip.Addr) string {
-	addr = addr.Unmap()
-	switch {
-	case addr.IsLoopback():
-		return "a loopback address"
-	case addr.IsUnspecified(), addr.Is4() && addr.As4()[0] == 0:
-		return "an unspecified address"
-	case addr.IsLinkLocalUnicast():
-		return "a link-local address"
-	case addr.IsMulticast():
-		return "a multicast address"
-	case addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return "the broadcast address"
-	case addr.Zone() != "":
-		return "an address with a zone"
-	}
-	if slices.Contains(metadata, addr) {
-		return "the metadata service of a cloud"
-	}
-	return ""
 }
 
 // deniedName says why a DNS name in lower case, without trailing dot, is never proxied to,
 // or "". What it resolves to is a matter of whoever connects.
 func deniedName(name string) string {
 	if addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")); err == nil {
-		return denied(addr)
+		return upstream.Denied(addr)
 	}
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	switch {

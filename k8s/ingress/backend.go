@@ -133,7 +133,7 @@ func (bs *backends) settle() {
 	for b := range bs.touched {
 		was, had := bs.resolutions[b.key]
 		switch has := b.served > 0 || b == bs.fallback; {
-		case has && !(had && equalResolution(was, b.resolved)):
+		case has && !(had && was.Equal(b.resolved)):
 			change()[b.key] = b.resolved
 		case !has && had:
 			delete(change(), b.key)
@@ -147,10 +147,6 @@ func (bs *backends) settle() {
 	if next != nil {
 		bs.resolutions = next
 	}
-}
-
-func equalResolution(a, b upstream.Resolution) bool {
-	return a.Protocol == b.Protocol && a.Reason == b.Reason && slices.Equal(a.Addresses, b.Addresses)
 }
 
 // problems are the findings of b, told of all that refer to it: each Ingress, or the Service

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net"
+	"slices"
 	"strconv"
 )
 
@@ -52,4 +53,9 @@ type Resolution struct {
 	// Reason is the code that answers to requests carry while Addresses is empty, such as
 	// "service-not-found", "port-not-found" or "no-ready-endpoints".
 	Reason string
+}
+
+// Equal reports whether r and o are the same, their addresses in the same order.
+func (r Resolution) Equal(o Resolution) bool {
+	return r.Protocol == o.Protocol && r.Reason == o.Reason && slices.Equal(r.Addresses, o.Addresses)
 }

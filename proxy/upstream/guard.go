@@ -3,6 +3,7 @@ package upstream
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // guard decides which addresses a connection may be made to. Whoever may write a Service or an
@@ -21,10 +22,18 @@ type deniedError struct {
 	why     string
 }
 
-func (e *deniedError) Error() string { return fmt.Sprintf("no connection to %s: %s", e.address, e.why) }
+func (e *deniedError) Error() string {
+	return fmt.Sprintf("no connection to %s: it is %s", e.address, e.why)
+}
 
-// metadataIPv6 is where AWS serves a machine's credentials, besides 169.254.169.254.
-var metadataIPv6 = netip.MustParseAddr("fd00:ec2::254")
+// metadata are addresses outside the link-local ranges at which clouds hand out credentials.
+var metadata = []netip.Addr{
+	netip.MustParseAddr("fd00:ec2::254"),   // AWS over IPv6
+	netip.MustParseAddr("fd20:ce::254"),    // Google Cloud over IPv6
+	netip.MustParseAddr("100.100.100.200"), // Alibaba Cloud
+	netip.MustParseAddr("168.63.129.16"),   // Azure
+	netip.MustParseAddr("192.0.0.192"),     // Oracle Cloud
+}
 
 var (
 	thisNetwork  = netip.MustParsePrefix("0.0.0.0/8") // Linux takes 0.0.0.0 for 127.0.0.1
@@ -32,6 +41,7 @@ var (
 	compatible   = netip.MustParsePrefix("::/96")           // IPv4-compatible, RFC 4291 2.5.5.1
 	nat64        = netip.MustParsePrefix("64:ff9b::/96")    // RFC 6052 2.1
 	siteLocal    = netip.MustParsePrefix("fec0::/10")       // deprecated by RFC 3879
+	sixToFour    = netip.MustParsePrefix("2002::/16")       // RFC 3056 2
 	translatable = netip.MustParsePrefix("::ffff:0:0:0/96") // RFC 2765 2.1
 )
 
@@ -45,7 +55,7 @@ func (g *guard) check(a netip.AddrPort, literal bool) error {
 	if g.own != nil {
 		for _, own := range g.own() {
 			if own = plain(own); own == a || own.Port() == a.Port() && own.Addr().IsUnspecified() && a.Addr().IsLoopback() {
-				return &deniedError{a, "it is a listener of this process"}
+				return &deniedError{a, "a listener of this process"}
 			}
 		}
 	}
@@ -62,33 +72,47 @@ func (g *guard) checkConnected(local, remote netip.AddrPort) error {
 	}
 	for _, own := range g.own() {
 		if own.Addr().IsUnspecified() && own.Port() == remote.Port() {
-			return &deniedError{remote, "it is a listener of this process"}
+			return &deniedError{remote, "a listener of this process"}
 		}
 	}
 	return nil
 }
 
-// refusal returns why no endpoint may have the address ip, or "".
+// refusal says what the address ip is that no endpoint may have, or "".
 func (g *guard) refusal(ip netip.Addr, literal bool) string {
+	return denied(ip, g.allowLocal && literal)
+}
+
+// Denied says what the address ip is, if no endpoint may ever have it, wherever it comes from:
+// "a loopback address", say. It returns "" for an address that is allowed.
+func Denied(ip netip.Addr) string { return denied(ip, false) }
+
+func denied(ip netip.Addr, loopback bool) string {
+	ip = ip.Unmap().WithZone("")
 	switch {
 	case !ip.IsValid():
-		return "it is no IP address"
-	case ip.IsUnspecified(), thisNetwork.Contains(ip):
-		return "the address is unspecified"
-	case ip.IsMulticast(), ip == broadcast:
-		return "the address is multicast"
-	case ip.IsLinkLocalUnicast(), siteLocal.Contains(ip):
-		return "the address is link-local"
-	case ip == metadataIPv6:
-		return "the address is that of a cloud's metadata"
+		return "no IP address"
 	case ip.IsLoopback():
-		if g.allowLocal && literal {
+		if loopback {
 			return ""
 		}
-		return "the address is loopback"
+		return "a loopback address"
+	case ip.IsUnspecified(), thisNetwork.Contains(ip):
+		return "an unspecified address"
+	case ip == broadcast:
+		return "the broadcast address"
+	case ip.IsMulticast():
+		return "a multicast address"
+	case ip.IsLinkLocalUnicast(), siteLocal.Contains(ip):
+		return "a link-local address"
+	case slices.Contains(metadata, ip):
+		return "the metadata service of a cloud"
+	case sixToFour.Contains(ip):
+		b := ip.As16()
+		return denied(netip.AddrFrom4([4]byte(b[2:6])), loopback)
 	case compatible.Contains(ip), nat64.Contains(ip), translatable.Contains(ip):
 		b := ip.As16()
-		return g.refusal(netip.AddrFrom4([4]byte(b[12:])), literal)
+		return denied(netip.AddrFrom4([4]byte(b[12:])), loopback)
 	}
 	return ""
 }
