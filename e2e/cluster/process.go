@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -30,8 +31,8 @@ func startProcess(t testing.TB, name, path string, env []string, args ...string)
 	p := &Process{name: name, cmd: exec.Command(path, args...), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := p.cmd.Start(); err != nil {
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := start(p.cmd); err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}
 	go func() {
@@ -49,6 +50,32 @@ func startProcess(t testing.TB, name, path string, env []string, args ...string)
 	})
 	return p
 }
+
+// start starts a program that must not outlive the test, however that ends. The kernel ends it
+// with the thread that started it, so all are started by one that stays.
+func start(cmd *exec.Cmd) error {
+	starter.Do(func() {
+		go func() {
+			runtime.LockOSThread()
+			for s := range starts {
+				s.result <- s.cmd.Start()
+			}
+		}()
+	})
+	s := starting{cmd, make(chan error)}
+	starts <- s
+	return <-s.result
+}
+
+type starting struct {
+	cmd    *exec.Cmd
+	result chan error
+}
+
+var (
+	starter sync.Once
+	starts  = make(chan starting)
+)
 
 // Write implements io.Writer: the program's output.
 func (p *Process) Write(b []byte) (int, error) {
