@@ -39,18 +39,25 @@ type conn struct {
 	readErr error
 }
 
+// open serves the connection after its handshake, on a goroutine of its own: that of the handshake
+// has grown a stack that is never used again.
+func (c *conn) open() {
+	if c.handshake() {
+		go c.serve()
+	} else {
+		c.end()
+	}
+}
+
 // serve handles the requests of a connection one after another. It returns when it is closed or
 // somebody else has taken it over.
 func (c *conn) serve() {
 	defer c.end()
-	if !c.handshake() {
-		return
-	}
 	for c.next() {
 	}
 }
 
-// handshake completes that of TLS, if nobody has yet.
+// handshake completes that of TLS, if there is TLS and nobody has yet.
 func (c *conn) handshake() bool {
 	t, ok := c.nc.(*tls.Conn)
 	if !ok {

@@ -72,11 +72,15 @@ func (c *conn) readReady(fd uintptr) bool {
 
 // awaitByte reads one byte, for which the connection needs no buffer of ours.
 func (c *conn) awaitByte() error {
-	if _, err := io.ReadFull(c.nc, c.first[:]); err != nil {
-		return err
+	for {
+		n, err := c.nc.Read(c.first[:])
+		if n > 0 {
+			c.in.preload(c.first[:])
+			return nil
+		} else if err != nil {
+			return err
+		}
 	}
-	c.in.preload(c.first[:])
-	return nil
 }
 
 // readHead returns a head with the empty line at its end. The error is a *Fault, or one of the

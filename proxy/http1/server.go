@@ -160,10 +160,16 @@ func (s *Server) start(nc net.Conn, read []byte, spawn bool) {
 		c.end()
 		return
 	}
-	if spawn {
+	_, secure := nc.(*tls.Conn)
+	switch {
+	case spawn && secure:
+		go c.open()
+	case spawn:
 		go c.serve()
-	} else {
+	case c.handshake():
 		c.serve()
+	default:
+		c.end()
 	}
 }
 
