@@ -20,6 +20,7 @@ type bodySender struct {
 	last  atomic.Bool  // nothing remains to be written but what is being written
 
 	// Guarded by conn.mu.
+	over bool // run has no more to do but what it does as heir
 	done bool // all was written
 	heir bool // the exchange is left to run to end
 }
@@ -37,6 +38,7 @@ func (s *bodySender) run() {
 	putBuffer(buf, c.in.poison)
 	_ = s.body.Close() // what it has to say was said by Read
 	c.mu.Lock()
+	s.over = true
 	if err == nil {
 		s.done = true
 	} else if _, ok := err.(*senderError); ok && c.call != nil && c.cause == nil {
@@ -69,7 +71,7 @@ func (s *bodySender) leave() (sent, left bool) {
 	switch {
 	case s.done:
 		return true, false
-	case !s.last.Load() || c.cause != nil:
+	case s.over || !s.last.Load() || c.cause != nil:
 		return false, false
 	}
 	s.heir = true
