@@ -20,6 +20,9 @@ type engine struct {
 	http2 *http.Transport // nil: it speaks HTTP/1.1 only
 	// prefersHTTP2 is what the endpoint chose last, where it has the choice.
 	prefersHTTP2 atomic.Bool
+	// spare is a connection that was made for HTTP/1.1 when the endpoint chose HTTP/2. The request
+	// that it was made for is about to take it. May be nil.
+	spare atomic.Pointer[tls.Conn]
 }
 
 func newEngine(e *Endpoint) *engine {
@@ -73,24 +76,40 @@ func newTransport(o *Options) *http.Transport {
 	}
 }
 
-// errOtherProtocol is why a connection was not kept: the endpoint chose the protocol of the other
+// errOtherProtocol is why there is no connection: the endpoint chose the protocol of the other
 // half of the engine.
 var errOtherProtocol = errors.New("the endpoint chose another version of HTTP")
 
-// dialTLS makes a connection for HTTP/2, or for HTTP/1.1. If the endpoint chooses the other, there
-// is none, and the next request begins with that.
+// dialTLS makes a connection for HTTP/2, or for HTTP/1.1. If the endpoint chooses the other, the
+// error is errOtherProtocol, and the next request begins with that.
 func (g *engine) dialTLS(ctx context.Context, e *Endpoint, config *tls.Config, http2 bool) (net.Conn, error) {
+	if http2 {
+		if c := g.spare.Swap(nil); c != nil {
+			return c, nil
+		}
+	}
 	c, err := e.pool.registry.dialer.dialTLS(ctx, e, config)
 	if err != nil {
 		return nil, err
 	}
 	chosen := c.ConnectionState().NegotiatedProtocol == "h2"
 	g.prefersHTTP2.Store(chosen)
-	if chosen != http2 {
+	switch {
+	case chosen == http2:
+		return c, nil
+	case chosen:
+		g.keepSpare(c)
+	default:
 		c.Close()
-		return nil, errOtherProtocol
 	}
-	return c, nil
+	return nil, errOtherProtocol
+}
+
+// keepSpare makes c the spare connection, nil for none.
+func (g *engine) keepSpare(c *tls.Conn) {
+	if old := g.spare.Swap(c); old != nil {
+		old.Close()
+	}
 }
 
 // closeIdle closes the connections that no request uses.
@@ -99,6 +118,7 @@ func (g *engine) closeIdle() {
 		g.http1.CloseIdle()
 	}
 	if g.http2 != nil {
+		g.keepSpare(nil)
 		g.http2.CloseIdleConnections()
 	}
 }

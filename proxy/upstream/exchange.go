@@ -48,6 +48,9 @@ func (e *Endpoint) send(req *http.Request, a *Attempts, fresh bool) (*http.Respo
 		}
 		// The endpoint chooses when a connection is made. It may change its mind once.
 		if failure == nil || turn == 2 || !failure.whole || !errors.Is(failure.err, errOtherProtocol) {
+			if turn > 0 {
+				g.keepSpare(nil) // it was not needed
+			}
 			return resp, failure
 		}
 	}

@@ -1,0 +1,146 @@
+package upstream
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fairlead-ingress/fairlead/proxy/proxytest"
+)
+
+// stalled is a backend that sends some of a response, if it is asked for "/some", and no more until
+// the request is given up.
+func stalled(gone chan<- struct{}) *proxytest.Backend {
+	return &proxytest.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/some" {
+			io.WriteString(w, "some")
+			http.NewResponseController(w).Flush()
+		}
+		<-r.Context().Done()
+		gone <- struct{}{}
+	})}
+}
+
+// A request that nobody waits for any more ends, and the endpoint is not to blame.
+func TestHooksAbandoned(t *testing.T) {
+	gone := make(chan struct{}, 1)
+	b := start(t, stalled(gone))
+	other := start(t, stalled(gone))
+	for _, protocol := range []Protocol{HTTP, H2C} {
+		for _, path := range []string{"/", "/some"} {
+			p := newTestPool(t, Options{}, protocol, b.Addr(), other.Addr())
+			var asked atomic.Int64
+			var a Attempts
+			_, body, err := doHooked(t, p, request(t, "GET", path, nil), Hooks{Abandoned: func() bool { return asked.Add(1) > 1 }}, &a)
+			wantReason(t, err, ClientClosed, 499)
+			if want := strings.TrimPrefix(path, "/"); body != want {
+				t.Errorf("%s%s: want the body %q, got %q", protocol, path, want, body)
+			}
+			if _, failed := a.Last().Endpoint.Attempts(); failed != 0 || a.Len() != 1 {
+				t.Errorf("%s%s: want one attempt and nobody blamed, got %s, %d failures", protocol, path, show(&a), failed)
+			}
+			<-gone
+		}
+	}
+}
+
+func TestReadTimeout(t *testing.T) {
+	gone := make(chan struct{}, 1)
+	b := start(t, stalled(gone))
+	for _, protocol := range []Protocol{HTTP, H2C} {
+		for name, o := range map[string]struct {
+			options Options
+			hooks   Hooks
+		}{
+			"options": {Options{ReadTimeout: 100 * time.Millisecond}, Hooks{}},
+			"hooks":   {Options{}, Hooks{ReadTimeout: 100 * time.Millisecond}},
+		} {
+			p := newTestPool(t, o.options, protocol, b.Addr())
+			var a Attempts
+			_, body, err := doHooked(t, p, request(t, "GET", "/some", nil), o.hooks, &a)
+			wantReason(t, err, ReadTimeout, 504)
+			if body != "some" || a.Last().Received != 4 || !errors.Is(a.Last().Err, err) {
+				t.Errorf("%s by %s: got %q, %+v", protocol, name, body, a.Last())
+			}
+			<-gone
+		}
+	}
+}
+
+// A body that the endpoint has answered without is closed all the same.
+func TestBodyUnwanted(t *testing.T) {
+	b := raw(t, proxytest.Reply{Bytes: "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n", End: proxytest.Hang})
+	p := newTestPool(t, Options{}, HTTP, b.Addr())
+	body := newText("body")
+	req := request(t, "POST", "/", body)
+	req.Header.Set("Expect", "100-continue")
+	if status, _, err := do(t, p, req, nil); err != nil || status != 417 || body.read || body.closedTimes() != 1 {
+		t.Errorf("want 417 and the body closed unread, got %d, %v, read=%t, closed %d times", status, err, body.read, body.closedTimes())
+	}
+}
+
+// An endpoint may come to choose another version of HTTP, as it does when it is replaced.
+func TestProtocolChoiceChanges(t *testing.T) {
+	certificate, err := proxytest.Certificate("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	offer := func(protocols ...string) *tls.Config {
+		c := serverTLS(certificate)
+		c.NextProtos = protocols
+		return c
+	}
+	b := start(t, &proxytest.Backend{TLS: offer("h2", "http/1.1")})
+	p := newTestPool(t, Options{}, HTTPS, b.Addr())
+	b.Address = b.Addr().String()
+	for _, want := range []string{"HTTP/2.0", "HTTP/1.1", "HTTP/2.0"} {
+		for range 3 {
+			req := request(t, "POST", "/", newText("the whole body"))
+			var a Attempts
+			_, body, err := do(t, p, req, &a)
+			if err != nil || a.Len() != 1 {
+				t.Fatalf("want one attempt over %s, got %v, %s", want, err, show(&a))
+			}
+			if e := echoed(t, body); e.Proto != want || e.BodyLength != int64(len("the whole body")) {
+				t.Errorf("want the whole body over %s, got %d bytes over %s", want, e.BodyLength, e.Proto)
+			}
+		}
+		b.Close()
+		eventually(t, "the endpoint's connections are gone", func() bool { p.Endpoints()[0].wire().closeIdle(); return p.Endpoints()[0].Connections() == 0 })
+		next := offer("http/1.1")
+		if want == "HTTP/1.1" {
+			next = offer("h2", "http/1.1")
+		}
+		b = start(t, &proxytest.Backend{Address: b.Address, TLS: next})
+	}
+}
+
+// A request over a warm connection costs little besides the fields of its response.
+func TestDoAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("allocations say nothing with the race detector")
+	}
+	b := start(t, &proxytest.Backend{Raw: answersReads(okReply)})
+	p := newTestPool(t, Options{}, HTTP, b.Addr())
+	req := request(t, "GET", "/", nil)
+	var a Attempts
+	buf := make([]byte, 100)
+	got := testing.AllocsPerRun(1000, func() {
+		resp, err := p.Do(req, Hooks{}, &a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := resp.Body.Read(buf); n != 2 || err != io.EOF {
+			t.Fatal(n, err)
+		}
+		resp.Body.Close()
+	})
+	if got > 1 {
+		t.Errorf("want 1 allocation, got %v", got)
+	}
+}
