@@ -45,7 +45,7 @@ type vector struct {
 	want             []string // one for each request, of as many lines as needed
 }
 
-func readVectors(t *testing.T, file string) (vectors []vector) {
+func readVectors(t testing.TB, file string) (vectors []vector) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -85,7 +85,7 @@ func readVectors(t *testing.T, file string) (vectors []vector) {
 }
 
 // expand replaces \(N TEXT) in an expectation, which has no other escapes.
-func expand(t *testing.T, s string) string {
+func expand(t testing.TB, s string) string {
 	t.Helper()
 	before, inner, ok := strings.Cut(s, `\(`)
 	if !ok {
