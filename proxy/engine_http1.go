@@ -26,6 +26,13 @@ type http1Engine struct {
 	http2 *http2.Server //nolint:staticcheck // see http2Server
 	base  *http.Server
 	conns openSet[net.Conn]
+	// closed is told of each that has ended; nil for none.
+	closed func(net.Conn)
+}
+
+func speaksHTTP2(c net.Conn) bool {
+	secure, ok := c.(*tls.Conn)
+	return ok && secure.ConnectionState().NegotiatedProtocol == "h2"
 }
 
 func newHTTP1(o engineOptions) (engine, error) {
@@ -64,6 +71,16 @@ func newHTTP1(o engineOptions) (engine, error) {
 		return nil, err
 	}
 	e.server.HTTP2 = e.serveHTTP2
+	if o.connState != nil {
+		// For http1 a connection is gone when it becomes one of HTTP/2; it is closed when
+		// that has ended.
+		e.server.ConnState = func(c net.Conn, state http.ConnState) {
+			if state != http.StateHijacked || !speaksHTTP2(c) {
+				o.connState(c, state)
+			}
+		}
+		e.closed = func(c net.Conn) { o.connState(c, http.StateClosed) }
+	}
 	return e, nil
 }
 
@@ -82,6 +99,9 @@ func (e *http1Engine) serveHTTP2(c net.Conn, read []byte) {
 		return
 	}
 	defer e.conns.add(c)()
+	if e.closed != nil {
+		defer e.closed(c)
+	}
 	e.http2.ServeConn(&resumedTLS{secure, read}, &http2.ServeConnOpts{BaseConfig: e.base, Handler: e.base.Handler}) //nolint:staticcheck // see http2Server
 }
 
