@@ -112,10 +112,10 @@ func fault(err error) explain.Reason {
 		return "ResponseTimeout"
 	case errors.As(err, &record), errors.As(err, &verify), errors.As(err, &alert):
 		return "TLSFailed"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), !dial && strings.HasSuffix(err.Error(), "EOF"):
+		return "ConnectionReset"
 	case dial:
 		return "NoRoute"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), strings.HasSuffix(err.Error(), "EOF"):
-		return "ConnectionReset"
 	}
 	return "NotHTTP"
 }
