@@ -8,7 +8,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -182,5 +185,98 @@ func TestShutdown(t *testing.T) {
 	}
 	if _, err := net.Dial("tcp", address); err == nil {
 		t.Error("the listener is still open")
+	}
+}
+
+// Draining and then shutting down under load costs no request: clients learn from a response that it
+// is the last.
+func TestShutdownLosesNothing(t *testing.T) {
+	var served atomic.Int64
+	s, address := start(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		served.Add(1)
+		io.WriteString(w, "hello")
+	})
+	var answered atomic.Int64
+	var wg sync.WaitGroup
+	for range 20 {
+		c := dial(t, address)
+		wg.Go(func() {
+			r := bufio.NewReader(c)
+			for {
+				io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+				resp, err := http.ReadResponse(r, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if body, err := io.ReadAll(resp.Body); string(body) != "hello" || err != nil {
+					t.Errorf("got %q, %v", body, err)
+				}
+				answered.Add(1)
+				if resp.Close {
+					return
+				}
+			}
+		})
+	}
+	until(t, func() bool { return answered.Load() > 1000 })
+	s.Drain()
+	wg.Wait() // every connection has got its last response
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if served.Load() != answered.Load() {
+		t.Errorf("%d requests were served, %d answered", served.Load(), answered.Load())
+	}
+}
+
+// Shutdown does not wait for connections that have sent nothing for a while, nor for ever for a handler.
+func TestShutdownGivesUp(t *testing.T) {
+	release := make(chan bool)
+	entered := make(chan bool)
+	s, address := start(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		entered <- true
+		<-release
+	})
+	silent := dial(t, address)
+	until(t, func() bool { return s.Connections() == 1 })
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if _, err := silent.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("silent connection: %v", err)
+	}
+
+	s, address = start(t, nil, s.Handler.ServeHTTP)
+	defer close(release)
+	io.WriteString(dial(t, address), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-entered
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestServeConn(t *testing.T) {
+	var states []http.ConnState
+	s := &Server{Handler: http.HandlerFunc(echo), ConnState: func(c net.Conn, state http.ConnState) { states = append(states, state) }}
+	ours, theirs := net.Pipe()
+	go func() {
+		io.WriteString(theirs, "TP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	}()
+	answer := make(chan string)
+	go func() {
+		all, _ := io.ReadAll(theirs)
+		answer <- string(all)
+	}()
+	s.ServeConn(ours, []byte("GET / HTTP/1.1\r\nHost: b\r\n\r\nGET / HT")) // what was read already
+	got := <-answer
+	if strings.Count(got, "HTTP/1.1 200") != 2 || !strings.Contains(got, "GET / b") || !strings.Contains(got, "GET / a") {
+		t.Errorf("got %q", got)
+	}
+	want := []http.ConnState{http.StateNew, http.StateActive, http.StateIdle, http.StateActive, http.StateClosed}
+	if !slices.Equal(states, want) {
+		t.Errorf("got states %v, want %v", states, want)
 	}
 }
