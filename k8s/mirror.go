@@ -72,8 +72,9 @@ func resourceOf[L runtime.Object](list func(context.Context, metav1.ListOptions)
 	}
 }
 
-// retry is short, for a change must not wait half a minute when the API server is back.
-var retry = wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Steps: 4, Cap: 5 * time.Second, Jitter: 0.5}
+// retry is short, for a change must not wait half a minute when the API server is back: a few
+// small requests in 2 to 3 seconds are what that costs.
+var retry = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Steps: 4, Cap: 2 * time.Second, Jitter: 0.5}
 
 // askAgain is how often a refusal is put to the test that there is a way around.
 const askAgain = time.Minute

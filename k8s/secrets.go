@@ -152,7 +152,7 @@ func (n *namedSecrets) copyTo(secrets map[types.NamespacedName]*corev1.Secret) {
 // follow keeps r up to date until ctx ends. Where watching is not allowed it asks again every
 // half minute.
 func (n *namedSecrets) follow(ctx context.Context, name types.NamespacedName, r *secretReader) {
-	const poll, slowest = 30 * time.Second, 15 * time.Second
+	const poll, slowest = 30 * time.Second, 5 * time.Second
 	wait := time.Duration(0)
 	for ctx.Err() == nil {
 		err := n.read(ctx, name, r)
