@@ -99,7 +99,7 @@ func certificates(t *testing.T, c *Cluster, f *Instance) {
 	// A Secret of the wrong type is not in the watch on kubernetes.io/tls. It is noticed because
 	// an Ingress names it.
 	c.Kubectl(t, "create", "secret", "generic", "secure", "--from-file=tls.crt="+crt, "--from-file=tls.key="+key)
-	Eventually(t, soon, "the default certificate says that the type is wrong", names("kubernetes.io/tls"))
+	Eventually(t, soon, "the default certificate says that the type is wrong", names("is of type"))
 	Eventually(t, soon, "an Event says so", func() bool {
 		return strings.Contains(c.Kubectl(t, "describe", "ingress", "secure"), "SecretWrongType")
 	})
