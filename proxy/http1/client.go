@@ -112,9 +112,8 @@ func (c *Client) Do(req *http.Request, call *Call) (*http.Response, error) {
 			return nil, &ClientError{Stage: StageDialing, Unsent: true, BodyRead: call.BodyRead, Err: err}
 		}
 		if kind == bodyInline && !call.BodyRead {
-			if out, err = readInline(out, req, call); err != nil {
+			if out, err = conn.readInline(out, req, call); err != nil {
 				putBuffer(out, c.Set.poison)
-				c.release(conn) // nothing was written to it
 				return nil, &ClientError{Stage: StageBody, Unsent: true, BodyRead: true, Err: err}
 			}
 		}
@@ -126,18 +125,26 @@ func (c *Client) Do(req *http.Request, call *Call) (*http.Response, error) {
 	}
 }
 
-// readInline appends the body of req to out and closes it.
-func readInline(out []byte, req *http.Request, call *Call) ([]byte, error) {
+// readInline appends the body of req to out and closes it. If that fails, c is idle again, for
+// nothing was written to it.
+func (c *clientConn) readInline(out []byte, req *http.Request, call *Call) (_ []byte, err error) {
 	call.BodyRead = true
+	whole := false
+	defer func() {
+		if !whole { // or the body has panicked
+			c.client.release(c)
+		}
+	}()
 	n := len(out)
 	out = slices.Grow(out, int(req.ContentLength))[:n+int(req.ContentLength)]
-	_, err := io.ReadFull(req.Body, out[n:])
+	_, err = io.ReadFull(req.Body, out[n:])
 	if closed := req.Body.Close(); err == nil {
 		err = closed
 	}
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
+	whole = err == nil
 	return out, err
 }
 
@@ -154,6 +161,9 @@ func (c *Client) connection(ctx context.Context, call *Call) (*clientConn, error
 	}
 	start := time.Now()
 	nc, err := c.Dial(ctx)
+	if isShortage(err) && c.Set.CloseIdle() > 0 {
+		nc, err = c.Dial(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +174,7 @@ func (c *Client) connection(ctx context.Context, call *Call) (*clientConn, error
 // Connections returns how many connections are open, in use or idle.
 func (c *Client) Connections() int64 { return c.open.Load() }
 
-// or returns d, or otherwise if d is zero.
+// orDefault returns d, or otherwise if d is zero.
 func orDefault[T comparable](d, otherwise T) T {
 	var zero T
 	if d == zero {

@@ -110,7 +110,7 @@ func (b *clientBody) Close() error {
 		}
 	}
 	if c.end() != nil || !clean || !c.drained() {
-		c.close()
+		c.abort()
 		c.in.drop()
 		return nil
 	}

@@ -67,11 +67,20 @@ func newClientConn(c *Client, nc net.Conn) *clientConn {
 	return conn
 }
 
-// close is called once, by whoever has the connection.
+// close ends an idle connection. It, or abort, is called once, by whoever has the connection.
 func (c *clientConn) close() {
 	c.nc.Close()
 	c.client.Set.clock.remove(c)
 	c.client.open.Add(-1)
+}
+
+// abort ends a connection on which anything may be under way. It does not wait for the other side
+// to take TLS's farewell.
+func (c *clientConn) abort() {
+	if t, ok := c.nc.(*tls.Conn); ok {
+		t.NetConn().Close()
+	}
+	c.close()
 }
 
 // begin makes the exchange known to the clock.

@@ -31,7 +31,7 @@ func (c *clientConn) exchange(req *http.Request, call *Call, out []byte, kind se
 		if err == errStale {
 			c.wire.out = nil
 			c.end()
-			c.close()
+			c.abort()
 			return nil, errStale
 		}
 		return nil, c.fail(call, err)
@@ -57,7 +57,7 @@ func (c *clientConn) exchange(req *http.Request, call *Call, out []byte, kind se
 			c.startBody(req, call, kind)
 		}
 		if call.Interim != nil {
-			if err := call.Interim(c.head.code, c.header); err != nil {
+			if err := c.tell(call); err != nil {
 				return nil, c.fail(call, &interimError{err})
 			}
 		}
@@ -66,6 +66,19 @@ func (c *clientConn) exchange(req *http.Request, call *Call, out []byte, kind se
 		return nil, c.fail(call, fault(BadStatusLine, "want no status 101 for a request with a body"))
 	}
 	return c.response(req, call), nil
+}
+
+// tell calls Call.Interim. If that panics, the exchange ends.
+func (c *clientConn) tell(call *Call) error {
+	returned := false
+	defer func() {
+		if !returned {
+			_ = c.fail(call, io.ErrClosedPipe)
+		}
+	}()
+	err := call.Interim(c.head.code, c.header)
+	returned = true
+	return err
 }
 
 // startBody begins to send a streamed body.
@@ -208,7 +221,7 @@ func (c *clientConn) fail(call *Call, err error) error {
 	}
 	answered := c.in.w > 0 || c.head.code != 0 // a byte of a response has come
 	cause := c.end()
-	c.close()
+	c.abort()
 	c.dropOutput()
 	c.in.drop()
 	e.Stage, e.Err = stageOf(err, cause, answered)

@@ -1,7 +1,9 @@
 package http1
 
 import (
+	"errors"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -44,8 +46,8 @@ func (c *Client) release(conn *clientConn) {
 	c.mu.Unlock()
 }
 
-// evict closes conn if it is idle.
-func (c *Client) evict(conn *clientConn) {
+// evict closes conn if it is idle, and reports whether it was.
+func (c *Client) evict(conn *clientConn) bool {
 	c.mu.Lock()
 	i := slices.Index(c.idle, conn)
 	if i >= 0 {
@@ -56,6 +58,27 @@ func (c *Client) evict(conn *clientConn) {
 		c.Set.idle.Add(-1)
 		conn.close()
 	}
+	return i >= 0
+}
+
+// CloseIdle closes the connections of all Clients that no request uses, and returns how many. It
+// makes room when the process has no descriptors left.
+func (s *ClientSet) CloseIdle() int {
+	s.clock.mu.Lock()
+	conns := slices.Clone(s.clock.conns)
+	s.clock.mu.Unlock()
+	n := 0
+	for _, conn := range conns {
+		if watchPhase(conn.watch.Load()) == phaseIdle && conn.client.evict(conn) {
+			n++
+		}
+	}
+	return n
+}
+
+// isShortage reports whether err says that there are no descriptors left.
+func isShortage(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // CloseIdle closes the connections that no request uses.

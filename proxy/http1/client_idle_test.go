@@ -1,9 +1,14 @@
 package http1
 
 import (
+	"context"
+	"errors"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -180,5 +185,26 @@ func TestClientAllocations(t *testing.T) {
 	})
 	if got > 1 {
 		t.Errorf("want 1 allocation for an exchange, got %v", got)
+	}
+}
+
+// D23: without descriptors, idle connections are given up for new ones.
+func TestClientDescriptorsShort(t *testing.T) {
+	set := &ClientSet{}
+	other := newClientTest(t, set, always(okReply))
+	finish(t, other.hold(t, 3))
+	ct := newClientTest(t, set, always(okReply))
+	dial := ct.Dial
+	ct.Dial = func(ctx context.Context) (net.Conn, error) {
+		if other.Connections() > 0 {
+			return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+		}
+		return dial(ctx)
+	}
+	ct.want(t, newRequest(t, "GET", "/", nil), 200, "ok")
+	other.Dial = func(context.Context) (net.Conn, error) { return nil, syscall.EMFILE }
+	ct.Discard(true)
+	if _, _, err := other.roundTrip(newRequest(t, "GET", "/", nil), nil); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("want the shortage told when nothing is idle, got %v", err)
 	}
 }

@@ -41,7 +41,7 @@ func bodyOf(req *http.Request) sentBody {
 
 func expectsContinue(req *http.Request) bool {
 	values, ok := req.Header["Expect"]
-	return ok && httpguts.HeaderValuesContainsToken(values, "100-continue")
+	return ok && hasToken(values, "100-continue")
 }
 
 // appendRequest appends the head of req to b.
@@ -55,7 +55,7 @@ func appendRequest(b []byte, req *http.Request, kind sentBody) ([]byte, error) {
 	if method == "" {
 		method = http.MethodGet
 	}
-	if !httpguts.ValidHeaderFieldName(method) || method == http.MethodConnect {
+	if !isToken(method) || method == http.MethodConnect {
 		return nil, fmt.Errorf("method %.40q", method)
 	}
 	start := len(b)
@@ -81,7 +81,7 @@ func appendRequest(b []byte, req *http.Request, kind sentBody) ([]byte, error) {
 		if ownField(name) {
 			continue
 		}
-		if !httpguts.ValidHeaderFieldName(name) {
+		if !isToken(name) {
 			return nil, fmt.Errorf("field name %.40q", name)
 		}
 		for _, v := range values {
@@ -123,6 +123,8 @@ var (
 	cr = []byte{'\r'}
 )
 
+func isToken(s string) bool { return s != "" && all(s, tokenByte) }
+
 // announcesNothing reports whether a request of that method without a body says so: servers
 // expect one, and some answer 411 (RFC 9110, 8.6).
 func announcesNothing(method string) bool {
@@ -160,13 +162,13 @@ func validTarget(t []byte) bool {
 func ownField(name string) bool {
 	switch len(name) {
 	case len("Host"):
-		return strings.EqualFold(name, "Host")
+		return equalFold(name, "host")
 	case len("Trailer"):
-		return strings.EqualFold(name, "Trailer")
+		return equalFold(name, "trailer")
 	case len("Content-Length"):
-		return strings.EqualFold(name, "Content-Length")
+		return equalFold(name, "content-length")
 	case len("Transfer-Encoding"):
-		return strings.EqualFold(name, "Transfer-Encoding")
+		return equalFold(name, "transfer-encoding")
 	}
 	return false
 }
@@ -174,7 +176,7 @@ func ownField(name string) bool {
 func appendTrailerNames(b []byte, trailer http.Header) ([]byte, error) {
 	names := make([]string, 0, len(trailer))
 	for name := range trailer {
-		if !httpguts.ValidTrailerHeader(name) || !httpguts.ValidHeaderFieldName(name) {
+		if !isToken(name) || !httpguts.ValidTrailerHeader(name) {
 			return nil, fmt.Errorf("trailer %.40q", name)
 		}
 		names = append(names, name)
@@ -188,11 +190,11 @@ func appendTrailerNames(b []byte, trailer http.Header) ([]byte, error) {
 func appendTrailers(b []byte, trailer http.Header) ([]byte, error) {
 	b = append(b, "0\r\n"...)
 	for name, values := range trailer {
-		if len(values) > 0 && (!httpguts.ValidTrailerHeader(name) || !httpguts.ValidHeaderFieldName(name)) {
+		if len(values) > 0 && (!isToken(name) || !httpguts.ValidTrailerHeader(name)) {
 			return nil, fmt.Errorf("trailer %.40q", name)
 		}
 		for _, v := range values {
-			if !httpguts.ValidHeaderFieldValue(v) {
+			if !all(v, valueByte) {
 				return nil, fmt.Errorf("value of trailer %.40q", name)
 			}
 			b = append(append(append(append(b, name...), ": "...), v...), "\r\n"...)

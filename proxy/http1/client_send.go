@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -34,7 +35,7 @@ func (e *senderError) Unwrap() error { return e.err }
 func (s *bodySender) run() {
 	c := s.conn
 	buf := getBuffer(clientBuffer)
-	err := s.send(buf)
+	err := s.recovered(buf)
 	putBuffer(buf, c.in.poison)
 	_ = s.body.Close() // what it has to say was said by Read
 	c.mu.Lock()
@@ -54,7 +55,7 @@ func (s *bodySender) run() {
 		return
 	}
 	if err != nil || c.nc.SetWriteDeadline(time.Time{}) != nil || !c.drained() {
-		c.close()
+		c.abort()
 		c.in.drop()
 		return
 	}
@@ -83,6 +84,17 @@ func (s *bodySender) leave() (sent, left bool) {
 
 // lastWrite is how long the last bytes of a request may take that was answered before.
 const lastWrite = time.Second
+
+// recovered is send with a panic of the body made an error: on this goroutine nobody would
+// recover it.
+func (s *bodySender) recovered(buf []byte) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &senderError{fmt.Errorf("panic while it was read: %v", v)}
+		}
+	}()
+	return s.send(buf)
+}
 
 // send copies the body. The error is a *senderError, or one of the connection.
 func (s *bodySender) send(buf []byte) error {

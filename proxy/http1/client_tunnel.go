@@ -52,7 +52,7 @@ func (t *clientTunnel) CloseWrite() error {
 
 func (t *clientTunnel) Close() error {
 	if t.closed.CompareAndSwap(false, true) {
-		t.conn.close()
+		t.conn.abort()
 	}
 	return nil
 }
