@@ -82,7 +82,6 @@ func passwordNames(ing *netv1.Ingress) []types.NamespacedName {
 
 func stripMeta(m *metav1.ObjectMeta) {
 	m.ManagedFields = nil
-	m.SelfLink = ""
 	m.OwnerReferences, m.Finalizers = nil, nil
 	delete(m.Annotations, corev1.LastAppliedConfigAnnotation)
 }

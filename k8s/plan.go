@@ -1,6 +1,7 @@
 package k8s
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -144,7 +145,8 @@ func (c *Controller) panicked(err error) {
 	}
 	c.panics[text] = struct{}{}
 	stack := ""
-	if p, ok := err.(*panicError); ok {
+	var p *panicError
+	if errors.As(err, &p) {
 		stack = string(p.stack)
 	}
 	c.Log.Error("update panicked", zap.Error(err), zap.String("stack", stack))

@@ -23,7 +23,7 @@ type http1Engine struct {
 
 	// HTTP/2, on a port with TLS: base has the handler and the limits, and tells http2 to
 	// say GOAWAY when it is shut down.
-	http2 *http2.Server //nolint:staticcheck // see http2Server
+	http2 *http2.Server
 	base  *http.Server
 	conns openSet[net.Conn]
 	// closed is told of each that has ended; nil for none.
@@ -66,8 +66,8 @@ func newHTTP1(o engineOptions) (engine, error) {
 		Handler: withLimits(o.proxy, o.patience), MaxHeaderBytes: maxHeadBytes, IdleTimeout: o.idle,
 		ReadHeaderTimeout: defaultHeadTimeout, TLSConfig: e.tls.Clone(),
 	}
-	e.base.ErrorLog, _ = zap.NewStdLogAt(o.log, zap.DebugLevel)    // fails for unknown levels only
-	if err := http2.ConfigureServer(e.base, e.http2); err != nil { //nolint:staticcheck // see http2Server
+	e.base.ErrorLog, _ = zap.NewStdLogAt(o.log, zap.DebugLevel) // fails for unknown levels only
+	if err := http2.ConfigureServer(e.base, e.http2); err != nil {
 		return nil, err
 	}
 	e.server.HTTP2 = e.serveHTTP2
@@ -102,7 +102,7 @@ func (e *http1Engine) serveHTTP2(c net.Conn, read []byte) {
 	if e.closed != nil {
 		defer e.closed(c)
 	}
-	e.http2.ServeConn(&resumedTLS{secure, read}, &http2.ServeConnOpts{BaseConfig: e.base, Handler: e.base.Handler}) //nolint:staticcheck // see http2Server
+	e.http2.ServeConn(&resumedTLS{secure, read}, &http2.ServeConnOpts{BaseConfig: e.base, Handler: e.base.Handler})
 }
 
 func (e *http1Engine) drain() { e.server.Drain() }

@@ -30,7 +30,7 @@ func newNetHTTP(o engineOptions) (engine, error) {
 		return &netHTTP{server, false}, nil
 	}
 	server.TLSConfig = o.tls.Clone()
-	if err := http2.ConfigureServer(server, http2Server(o)); err != nil { //nolint:staticcheck // see http2Server
+	if err := http2.ConfigureServer(server, http2Server(o)); err != nil {
 		return nil, err
 	}
 	return &netHTTP{server, true}, nil
@@ -39,8 +39,8 @@ func newNetHTTP(o engineOptions) (engine, error) {
 // http2Server has the limits of HTTP/2. golang.org/x/net/http2 gets its fixes before a release
 // of Go does, which is why it is used in spite of net/http's own copy, in favour of which its
 // server is deprecated.
-func http2Server(o engineOptions) *http2.Server { //nolint:staticcheck // see above
-	return &http2.Server{ //nolint:staticcheck // see above
+func http2Server(o engineOptions) *http2.Server {
+	return &http2.Server{
 		MaxConcurrentStreams:         100,
 		MaxReadFrameSize:             16 << 10,
 		MaxUploadBufferPerStream:     64 << 10,

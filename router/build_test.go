@@ -151,7 +151,7 @@ func TestBuildKeepsNothingOfPrevious(t *testing.T) {
 	prev, _ := Build(routes, nil)
 	table, route := weak.Make(prev), weak.Make(routes[0])
 	next, _ := Build(routes[1:], prev)
-	routes, prev = nil, nil
+	routes, prev = nil, nil //nolint:ineffassign // what they held must not be kept alive by them
 	deadline := time.Now().Add(10 * time.Second)
 	for table.Value() != nil || route.Value() != nil {
 		if time.Now().After(deadline) {

@@ -12,82 +12,115 @@ func TestConflicts(t *testing.T) {
 		table        string // targets in dump order
 		conflicts    string // WINNER LOSER EXAMPLE, targets
 	}{
-		{"the older wins", `
+		{
+			"the older wins", `
 			foo.com /a Prefix new n/a 2
 			foo.com /a Prefix old n/z 1`,
-			"old", "old new http://foo.com/a"},
-		{"no time is the oldest", `
+			"old", "old new http://foo.com/a",
+		},
+		{
+			"no time is the oldest", `
 			foo.com /a Prefix new n/a 1
 			foo.com /a Prefix old n/z`,
-			"old", "old new http://foo.com/a"},
-		{"of one age the first namespace wins", `
+			"old", "old new http://foo.com/a",
+		},
+		{
+			"of one age the first namespace wins", `
 			foo.com /a Prefix second b/a 1
 			foo.com /a Prefix first a/z 1`,
-			"first", "first second http://foo.com/a"},
-		{"of one namespace the first name wins", `
+			"first", "first second http://foo.com/a",
+		},
+		{
+			"of one namespace the first name wins", `
 			foo.com /a Exact second n/b 1
 			foo.com /a Exact first n/a 1`,
-			"first", "first second http://foo.com/a"},
-		{"within one object the first target wins", `
+			"first", "first second http://foo.com/a",
+		},
+		{
+			"within one object the first target wins", `
 			foo.com /a Prefix y:80 n/i 1
 			foo.com /a Prefix x:80 n/i 1`,
-			"x:80", "x:80 y:80 http://foo.com/a"},
-		{"the same twice in one object is silent", `
+			"x:80", "x:80 y:80 http://foo.com/a",
+		},
+		{
+			"the same twice in one object is silent", `
 			foo.com /a Prefix x n/i 1
 			foo.com /a/ Prefix x n/i 1
 			FOO.com /a Prefix x n/i 1`,
-			"x", ""},
-		{"the same target from two objects is not", `
+			"x", "",
+		},
+		{
+			"the same target from two objects is not", `
 			foo.com /a Prefix x n/i 1
 			foo.com /a Prefix x n/j 1`,
-			"x", "x x http://foo.com/a"},
-		{"each loser meets the winner", `
+			"x", "x x http://foo.com/a",
+		},
+		{
+			"each loser meets the winner", `
 			foo.com /a Prefix a n/a
 			foo.com /a Prefix b n/b
 			foo.com /a Prefix c n/c`,
-			"a", "a b http://foo.com/a\na c http://foo.com/a"},
-		{"a Prefix with and without trailing slash", `
+			"a", "a b http://foo.com/a\na c http://foo.com/a",
+		},
+		{
+			"a Prefix with and without trailing slash", `
 			foo.com /a/ Prefix a n/a
 			foo.com /a Prefix b n/b
 			foo.com /c ImplementationSpecific c n/c
 			foo.com /c/ ImplementationSpecific d n/d`,
-			"a c", "a b http://foo.com/a\nc d http://foo.com/c"},
-		{"an Exact with and without is two", `
+			"a c", "a b http://foo.com/a\nc d http://foo.com/c",
+		},
+		{
+			"an Exact with and without is two", `
 			foo.com /a/ Exact a n/a
 			foo.com /a Exact b n/b`,
-			"b a", ""},
-		{"path types are apart", `
+			"b a", "",
+		},
+		{
+			"path types are apart", `
 			foo.com /a ImplementationSpecific i n/a
 			foo.com /a Prefix p n/b
 			foo.com /a Exact e n/c`,
-			"e p i", ""},
-		{"hosts and paths are compared in canonical form", `
+			"e p i", "",
+		},
+		{
+			"hosts and paths are compared in canonical form", `
 			FOO.com. /x/../a%3ab/sp␠ace Exact a n/a
 			foo.com //a:b/sp%20ace Exact b n/b`,
-			"a", "a b http://foo.com/a:b/sp%20ace"},
-		{"Default", `
+			"a", "a b http://foo.com/a:b/sp%20ace",
+		},
+		{
+			"Default", `
 			foo.com - Default a n/a
 			foo.com /ignored Default b n/b
 			* - Default c n/c
 			* - Default d n/d
 			foo.com / Prefix p n/p`,
-			"p a c", "a b http://foo.com/\nc d http://any-host/"},
-		{"HostOnly conflicts with nothing", `
+			"p a c", "a b http://foo.com/\nc d http://any-host/",
+		},
+		{
+			"HostOnly conflicts with nothing", `
 			foo.com - HostOnly a n/b
 			foo.com - HostOnly b n/a`,
-			"b", ""},
-		{"the example of a wildcard is no exact host", `
+			"b", "",
+		},
+		{
+			"the example of a wildcard is no exact host", `
 			*.foo.com /a Prefix a n/a
 			*.foo.com /a Prefix b n/b
 			any-host.foo.com / Prefix c n/c
 			any-host-2.foo.com - HostOnly d n/d`,
-			"d c a", "a b http://any-host-3.foo.com/a"},
-		{"the example of a hostless route is a host without routes", `
+			"d c a", "a b http://any-host-3.foo.com/a",
+		},
+		{
+			"the example of a hostless route is a host without routes", `
 			* /a Prefix a n/a
 			* /a Prefix b n/b
 			any-host / Prefix c n/c`,
-			"c a", "a b http://any-host-2/a"},
-		{"sorted by host, path, type", `
+			"c a", "a b http://any-host-2/a",
+		},
+		{
+			"sorted by host, path, type", `
 			* /a Prefix h1 n/a
 			* /a Prefix h2 n/b
 			*.b /a Prefix g1 n/a
@@ -105,7 +138,8 @@ func TestConflicts(t *testing.T) {
 			e1 e2 http://z.b/a
 			f1 f2 http://z.b/b
 			g1 g2 http://any-host.b/a
-			h1 h2 http://any-host/a`},
+			h1 h2 http://any-host/a`,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			table, conflicts := Build(mustRoutes(t, tt.routes), nil)
@@ -154,15 +188,21 @@ func TestConflictTimeZone(t *testing.T) {
 
 func TestConflictString(t *testing.T) {
 	for _, tt := range []struct{ routes, want string }{
-		{`foo.com /a Prefix n/x:80 n/old 1
+		{
+			`foo.com /a Prefix n/x:80 n/old 1
 		  foo.com /a/ Prefix n/y:80 n/new 2`,
-			`Prefix "/a/" on foo.com of n/new to n/y:80 matches the same requests as Prefix "/a" on foo.com of n/old to n/x:80, like http://foo.com/a; the latter is served: it is older`},
-		{`*.foo.com /a Exact n/x:80 n/a
+			`Prefix "/a/" on foo.com of n/new to n/y:80 matches the same requests as Prefix "/a" on foo.com of n/old to n/x:80, like http://foo.com/a; the latter is served: it is older`,
+		},
+		{
+			`*.foo.com /a Exact n/x:80 n/a
 		  *.foo.com /a Exact n/y:80 n/b`,
-			`Exact "/a" on *.foo.com of n/b to n/y:80 matches the same requests as Exact "/a" on *.foo.com of n/a to n/x:80, like http://any-host.foo.com/a; the latter is served: it comes first by namespace and name`},
-		{`* - Default n/x:80 n/a
+			`Exact "/a" on *.foo.com of n/b to n/y:80 matches the same requests as Exact "/a" on *.foo.com of n/a to n/x:80, like http://any-host.foo.com/a; the latter is served: it comes first by namespace and name`,
+		},
+		{
+			`* - Default n/x:80 n/a
 		  * - Default n/y:80 n/a`,
-			`Default on * of n/a to n/y:80 matches the same requests as Default on * of n/a to n/x:80, like http://any-host/; the latter is served: it comes first by target`},
+			`Default on * of n/a to n/y:80 matches the same requests as Default on * of n/a to n/x:80, like http://any-host/; the latter is served: it comes first by target`,
+		},
 	} {
 		_, conflicts := Build(mustRoutes(t, tt.routes), nil)
 		if len(conflicts) != 1 || conflicts[0].String() != tt.want {

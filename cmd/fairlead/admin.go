@@ -106,9 +106,9 @@ type shownProblem struct {
 }
 
 // compare orders by place, then by what is said.
-func (p shownProblem) compare(q shownProblem) int {
-	return cmp.Or(cmp.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line), cmp.Compare(p.Object, q.Object),
-		cmp.Compare(p.Reason, q.Reason), cmp.Compare(p.Text, q.Text))
+func (s shownProblem) compare(q shownProblem) int {
+	return cmp.Or(cmp.Compare(s.File, q.File), cmp.Compare(s.Line, q.Line), cmp.Compare(s.Object, q.Object),
+		cmp.Compare(s.Reason, q.Reason), cmp.Compare(s.Text, q.Text))
 }
 
 // position finds the place of a field of an object in a file.

@@ -49,7 +49,7 @@ func clusterState(ctx context.Context, s settings, c explain.Controller) (explai
 	}()
 	defer func() {
 		stop()
-		_ = <-ended // what was read is all that matters
+		<-ended //nolint:errcheck // what was read is all that matters
 	}()
 	for source.Snapshot() == nil {
 		select {

@@ -160,7 +160,7 @@ func (r *objectReader) content(id ingress.Object, k kind, n *yaml.Node) *content
 	}
 	for _, err := range unknown {
 		path := ""
-		if e := (kjson.FieldError)(nil); errors.As(err, &e) {
+		if e := kjson.FieldError(nil); errors.As(err, &e) {
 			path = e.FieldPath()
 		}
 		refuse(lineOf(n, path), UnknownField, path, describeUnknown(path, reflect.TypeOf(obj)))

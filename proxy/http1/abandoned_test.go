@@ -164,3 +164,19 @@ func TestContextEnds(t *testing.T) {
 		}
 	}
 }
+
+// Closing the server cancels what is under way.
+func TestCloseCancels(t *testing.T) {
+	entered, noticed := make(chan bool), make(chan error, 1)
+	s, address := start(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		entered <- true
+		<-r.Context().Done()
+		noticed <- r.Context().Err()
+	})
+	io.WriteString(dial(t, address), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-entered
+	s.Close()
+	if err := <-noticed; err != context.Canceled {
+		t.Errorf("got %v", err)
+	}
+}

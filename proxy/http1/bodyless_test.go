@@ -163,3 +163,25 @@ func TestBodyNotAllowed(t *testing.T) {
 		exchange(t, address, "GET /"+status+" HTTP/1.0\r\n\r\n")
 	}
 }
+
+// What a handler does to its request does not change how the response is framed.
+func TestHandlerChangesRequest(t *testing.T) {
+	_, address := start(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		r.Method, r.ProtoMinor, r.Close = "GET", 1, false
+		r.Header.Set("Connection", "keep-alive")
+		io.WriteString(w, strings.Repeat("x", 20000))
+	})
+	got := exchange(t, address, "HEAD / HTTP/1.0\r\n\r\n")
+	if head, body, _ := strings.Cut(got, "\r\n\r\n"); body != "" || strings.Contains(head, "chunked") {
+		t.Errorf("got %.300q", got)
+	}
+}
+
+// After CONNECT the client's bytes are for whoever it has asked for: no request is read from them.
+func TestConnectEnds(t *testing.T) {
+	_, address := start(t, nil, func(w http.ResponseWriter, r *http.Request) {})
+	got := exchange(t, address, "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if strings.Count(got, "HTTP/1.1 ") != 1 || !strings.Contains(got, "Connection: close") {
+		t.Errorf("got %q", got)
+	}
+}

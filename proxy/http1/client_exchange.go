@@ -30,7 +30,7 @@ func (c *clientConn) exchange(req *http.Request, call *Call, out []byte, kind se
 		}
 		if err == errStale {
 			c.wire.out = nil
-			c.end()
+			_ = c.end()
 			c.abort()
 			return nil, errStale
 		}
@@ -168,14 +168,14 @@ func (c *clientConn) response(req *http.Request, call *Call) *http.Response {
 	switch h.framing {
 	case framingNone:
 		if h.code == http.StatusSwitchingProtocols {
-			c.end() // the limits of time are those of HTTP
+			_ = c.end() // the limits of time are those of HTTP
 			c.resp.Body = &clientTunnel{conn: c}
 			return &c.resp
 		}
 		if h.length < 0 && req.Method != http.MethodHead {
 			c.resp.ContentLength = 0
 		}
-		b.finish(io.EOF)
+		_ = b.finish(io.EOF)
 	case framingChunked:
 		c.resp.TransferEncoding = chunkedCoding
 		c.trailer.values = nil

@@ -65,7 +65,7 @@ func (b *clientBody) splice(w io.Writer, from io.ReaderFrom, tcp *net.TCPConn) (
 	b.left -= moved
 	switch {
 	case b.left == 0 && err == nil:
-		b.finish(io.EOF)
+		_ = b.finish(io.EOF)
 	case err == nil:
 		return sent, b.finish(io.ErrUnexpectedEOF)
 	case b.conn.interrupted() != nil || c.ended():

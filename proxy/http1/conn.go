@@ -175,8 +175,11 @@ func (c *conn) detach() bool {
 	return c.nc.SetDeadline(time.Time{}) == nil
 }
 
-// sever closes the connection; its goroutine finds out. It may be called by any goroutine.
-func (c *conn) sever() { _ = c.nc.Close() }
+// sever is called by the wheel; see watched.
+func (c *conn) sever() {
+	c.hungUp()
+	_ = below(c.nc).Close() // that of TLS may wait
+}
 
 // end closes the connection, unless somebody else has it.
 func (c *conn) end() {

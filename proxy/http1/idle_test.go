@@ -132,6 +132,6 @@ func beIdle(b *testing.B, where string) {
 			b.Fatalf("got %q, %v", buf[:n], err)
 		}
 	}
-	fmt.Println("\nall idle")
+	fmt.Fprintln(os.Stdout, "\nall idle")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }

@@ -49,13 +49,10 @@ func (c *conn) linger() {
 		return
 	}
 	c.in.drop()
-	var from net.Conn = c.nc
-	if t, ok := c.nc.(interface{ NetConn() net.Conn }); ok {
-		from = t.NetConn() // what comes need not be decrypted
-	}
+	from := below(c.nc) // what comes need not be decrypted
 	_ = from.SetReadDeadline(time.Time{})
 	c.slot.in.set(waitLinger, c.server.wheel.due(lingerTime))
-	buf := getBuffer(largeBuffer)
+	buf := getBuffer(smallBuffer)
 	defer putBuffer(buf, c.server.poison)
 	for total := 0; total < lingerBytes; {
 		n, err := from.Read(buf)
@@ -68,14 +65,22 @@ func (c *conn) linger() {
 
 // reset makes that the end of the connection cannot be taken for the end of a response.
 func (c *conn) reset() {
-	nc := c.nc
-	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		nc = t.NetConn()
-	}
+	nc := below(c.nc)
 	if tcp, ok := nc.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
 	_ = nc.Close() // without a closing alert of TLS
+}
+
+// below is the connection that c is made of, TLS for instance, or c itself.
+func below(c net.Conn) net.Conn {
+	for {
+		t, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return c
+		}
+		c = t.NetConn()
+	}
 }
 
 // failed tells the hook.

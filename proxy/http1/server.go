@@ -139,15 +139,10 @@ func (s *Server) ServeConn(c net.Conn, read []byte) {
 func (s *Server) start(nc net.Conn, read []byte, spawn bool) {
 	c := &conn{server: s, nc: nc, remote: addressText(nc.RemoteAddr())}
 	c.in = input{src: c, poison: s.poison}
-	raw := nc
-	if t, ok := nc.(*tls.Conn); ok {
-		raw = t.NetConn()
-	} else if c.tcp, ok = nc.(*net.TCPConn); !ok {
-		c.tcp = nil
-	}
-	if tcp, ok := raw.(*net.TCPConn); ok {
+	if tcp, ok := below(nc).(*net.TCPConn); ok {
 		if socket, err := tcp.SyscallConn(); err == nil {
 			c.socket = socket
+			c.tcp, _ = nc.(*net.TCPConn)
 		}
 	}
 	c.in.preload(read)

@@ -91,11 +91,13 @@ func echo(w http.ResponseWriter, r *http.Request) {
 
 func TestServe(t *testing.T) {
 	_, address := start(t, nil, echo)
+	client := new(http.Transport)
+	t.Cleanup(client.CloseIdleConnections)
 	for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
 		for _, length := range []int{0, 1, 5000, 100000} {
 			body := strings.Repeat("x", length)
 			r, _ := http.NewRequest(method, "http://"+address+"/path?q", strings.NewReader(body))
-			resp, err := http.DefaultTransport.RoundTrip(r)
+			resp, err := client.RoundTrip(r)
 			if err != nil {
 				t.Fatal(err)
 			}

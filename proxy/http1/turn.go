@@ -23,10 +23,15 @@ type turn struct {
 	url    url.URL
 	header http.Header
 	fields fieldStore
-	// upgrade says that the client offers to speak another protocol from here.
-	upgrade bool
-	body    body
-	writer  writer
+	body   body
+	writer writer
+
+	// What the response depends on, whatever the handler makes of req.
+	minor   int  // of the version: HTTP/1.minor
+	isHead  bool // the method is HEAD
+	connect bool // it is CONNECT
+	close   bool // the client wants no other response on the connection
+	upgrade bool // it offers to speak another protocol from here
 }
 
 var turns = sync.Pool{New: func() any {
@@ -99,7 +104,9 @@ func (t *turn) begin(head string) error {
 		return err
 	}
 	connection := t.header["Connection"]
-	r.Close = wantsClose(line.minor, connection)
+	t.minor, t.isHead, t.connect = line.minor, line.method == http.MethodHead, line.method == http.MethodConnect
+	t.close = wantsClose(line.minor, connection)
+	r.Close = t.close
 	t.upgrade = len(connection) > 0 && len(t.header["Upgrade"]) > 0 && hasToken(connection, "upgrade")
 	if err := t.frame(line.minor); err != nil {
 		return err

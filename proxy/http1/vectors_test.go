@@ -124,7 +124,7 @@ func unescapeBytes(s string) ([]byte, error) {
 		}
 		c, _, rest, err := strconv.UnquoteChar(s, '"')
 		if err != nil || c > 0xff {
-			return nil, fmt.Errorf("escape at %q: %v", s, err)
+			return nil, fmt.Errorf("escape at %q: %w", s, err)
 		}
 		out, s = append(out, byte(c)), rest
 	}

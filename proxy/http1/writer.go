@@ -137,7 +137,7 @@ func (w *writer) admit(n int) error {
 		return w.err
 	case n == 0:
 		return nil
-	case w.framing == bodyless && w.t.req.Method != http.MethodHead && w.status != http.StatusResetContent:
+	case w.framing == bodyless && !w.t.isHead && w.status != http.StatusResetContent:
 		return http.ErrBodyNotAllowed
 	case w.length >= 0 && w.written+int64(n) > w.length && w.framing != bodyless:
 		return http.ErrContentLength
@@ -296,7 +296,7 @@ func (w *writer) finish() bool {
 	c := w.t.c
 	body := &w.t.body
 	consumed, skippable := body.consumed(), body.skippable()
-	if !consumed && !skippable {
+	if !consumed && !skippable || w.t.connect {
 		w.close = true
 	}
 	if c.in.len() > 0 && w.t.upgrade {
@@ -353,7 +353,7 @@ func (w *writer) EnableFullDuplex() error { return nil }
 
 // interim sends a 1xx response with the fields of the header.
 func (w *writer) interim(code int) {
-	if w.t.req.ProtoMinor == 0 || w.err != nil {
+	if w.t.minor == 0 || w.err != nil {
 		return // RFC 9110, 15.2: not to HTTP/1.0
 	}
 	b := getBuffer(smallBuffer)[:0]

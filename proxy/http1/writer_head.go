@@ -16,7 +16,7 @@ func (w *writer) writeHead() {
 		}
 	}
 	switch {
-	case w.t.req.Method == http.MethodHead, w.status < 200, w.status == http.StatusNoContent,
+	case w.t.isHead, w.status < 200, w.status == http.StatusNoContent,
 		w.status == http.StatusResetContent, w.status == http.StatusNotModified:
 		w.framing = bodyless
 	case w.length >= 0:
@@ -68,7 +68,7 @@ func (w *writer) note(name string, values []string) {
 			}
 		}
 	case "Trailer":
-		if w.t.req.ProtoMinor == 0 || w.framing != undecided {
+		if w.t.minor == 0 || w.framing != undecided {
 			return
 		}
 		for _, list := range values {
@@ -88,18 +88,17 @@ func (w *writer) note(name string, values []string) {
 // decide settles, when the head has to leave, how the end of the body is shown. last says that
 // all of the body is there.
 func (w *writer) decide(last bool) {
-	r := w.t.req
 	if w.framing == undecided {
 		switch {
 		case last && len(w.trailers) == 0:
 			w.framing, w.length = sized, w.written
-		case r.ProtoMinor > 0:
+		case w.t.minor > 0:
 			w.framing = chunked
 		default:
 			w.framing = untilClose
 		}
 	}
-	w.close = w.close || w.framing == untilClose || r.Close || w.t.c.last ||
+	w.close = w.close || w.framing == untilClose || w.t.close || w.t.c.last ||
 		w.status == http.StatusSwitchingProtocols || w.t.c.server.draining.Load()
 }
 
@@ -123,7 +122,7 @@ func (w *writer) appendFraming(b []byte) []byte {
 	case w.status == http.StatusSwitchingProtocols:
 	case w.close:
 		b = append(b, "Connection: close\r\n"...)
-	case w.t.req.ProtoMinor == 0:
+	case w.t.minor == 0:
 		b = append(b, "Connection: keep-alive\r\n"...)
 	}
 	return append(b, "\r\n"...)

@@ -116,7 +116,7 @@ func (l *AccessLog) Route(rule *proxy.Rule) proxy.Recorder {
 // full or the writer returned an error.
 func (l *AccessLog) Written() uint64 { return l.queue.written.Load() }
 
-// Dropped: see Written.
+// Dropped is how many lines were lost: see Written.
 func (l *AccessLog) Dropped() uint64 { return l.queue.dropped.Load() }
 
 // Close writes what waits. It returns an error when ctx ends before that is done. Exchanges

@@ -17,6 +17,6 @@ func BenchmarkFive(b *testing.B) {
 	r := httptest.NewRequest("GET", "/", nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		h.ServeHTTP(&writer{ResponseRecorder: &httptest.ResponseRecorder{HeaderMap: make(http.Header)}, client: "192.0.2.1", scheme: "https", path: "/"}, r)
+		h.ServeHTTP(&writer{ResponseRecorder: httptest.NewRecorder(), client: "192.0.2.1", scheme: "https", path: "/"}, r)
 	}
 }

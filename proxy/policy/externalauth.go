@@ -29,13 +29,17 @@ type ExternalAuth struct {
 }
 
 var (
-	authURL = Key{Name: "auth-url", Class: Guard, Value: "URL with variables",
-		Doc: "asks this service about every request: 2xx passes, 401 and 403 deny, the rest is a 500"}
+	authURL = Key{
+		Name: "auth-url", Class: Guard, Value: "URL with variables",
+		Doc: "asks this service about every request: 2xx passes, 401 and 403 deny, the rest is a 500",
+	}
 	authMethod = Key{Name: "auth-method", Class: Guard, Value: "HTTP method", Default: "GET", Doc: "method of the request to auth-url"}
 	authSignIn = Key{Name: "auth-signin", Class: Guard, Value: "URL with variables", Doc: "where a client that auth-url answered 401 about is sent"}
 	signParam  = Key{Name: "auth-signin-redirect-param", Class: Guard, Value: "name", Default: "rd", Doc: "parameter of auth-signin that has the URL that was asked for"}
-	authFields = Key{Name: "auth-response-headers", Class: Guard, Value: "names, separated by commas",
-		Doc: "fields of the answer of auth-url that the backend gets; what a client sends under these names is removed"}
+	authFields = Key{
+		Name: "auth-response-headers", Class: Guard, Value: "names, separated by commas",
+		Doc: "fields of the answer of auth-url that the backend gets; what a client sends under these names is removed",
+	}
 	authTarget = Key{Name: "auth-request-redirect", Class: Guard, Value: "text with variables", Doc: "value of X-Auth-Request-Redirect for auth-url"}
 	authCookie = Key{Name: "auth-always-set-cookie", Class: Guard, Value: "true or false", Default: "false", Doc: "passes Set-Cookie of auth-url on with errors, too"}
 	authIdle   = Key{Name: "auth-keepalive", Class: Tuning, Value: "number", Doc: "no effect: connections to auth-url are always kept"}

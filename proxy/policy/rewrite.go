@@ -15,10 +15,14 @@ type Rewrite struct {
 }
 
 var (
-	rewriteTarget = Key{Name: "rewrite-target", Class: Routing, Value: "path with $1 to $9 and variables, or a URL",
-		Doc: "path for the backend; in the ingress-nginx profile it makes the paths of the host regular expressions. A URL answers 302"}
-	useRegex = Key{Name: "use-regex", Class: Routing, Value: "true or false", Default: "false",
-		Doc: "paths of the host are regular expressions: any case, anchored at the start and open at the end"}
+	rewriteTarget = Key{
+		Name: "rewrite-target", Class: Routing, Value: "path with $1 to $9 and variables, or a URL",
+		Doc: "path for the backend; in the ingress-nginx profile it makes the paths of the host regular expressions. A URL answers 302",
+	}
+	useRegex = Key{
+		Name: "use-regex", Class: Routing, Value: "true or false", Default: "false",
+		Doc: "paths of the host are regular expressions: any case, anchored at the start and open at the end",
+	}
 	forwardedPrefix = Key{Name: "x-forwarded-prefix", Value: "text", Doc: "X-Forwarded-Prefix for the backend, together with rewrite-target"}
 )
 

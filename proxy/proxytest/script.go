@@ -25,6 +25,7 @@ type Reply struct {
 // End is how a connection ends, or that it does not.
 type End uint8
 
+// What a reply ends with.
 const (
 	Stay  End = iota // goes on to the next Reply
 	Close            // closes in order

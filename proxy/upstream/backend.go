@@ -20,6 +20,7 @@ func (k Key) String() string { return k.Namespace + "/" + k.Service + ":" + k.Po
 // Protocol is what an Endpoint speaks.
 type Protocol uint8
 
+// The protocols.
 const (
 	HTTP  Protocol = iota // HTTP/1.1 in clear, the default
 	HTTPS                 // HTTP/1.1 or HTTP/2 over TLS, whichever the endpoint chooses by ALPN

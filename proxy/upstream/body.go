@@ -107,7 +107,7 @@ func (b *receivedBody) WriteTo(w io.Writer) (int64, error) {
 	n, err := from.WriteTo(w)
 	var failed *http1.WriterError
 	if err == nil {
-		b.passed(n, io.EOF)
+		_ = b.passed(n, io.EOF)
 	} else if errors.As(err, &failed) {
 		b.attempt.Received += n
 	} else {

@@ -298,7 +298,7 @@ func TestSentBody(t *testing.T) {
 	if b.Close(); source.closed != 0 {
 		t.Error("closed before it was settled")
 	}
-	if !b.detach() || !b.detach() {
+	if first, second := b.detach(), b.detach(); !first || !second {
 		t.Error("want a body that nobody has read to be whole")
 	}
 	if _, err := b.Read(make([]byte, 1)); !errors.Is(err, errDetached) || source.read {

@@ -41,7 +41,7 @@ func (e *Endpoint) sendHTTP2(g *engine, req *http.Request, a *Attempts) (*http.R
 		trace.Got1xxResponse = func(code int, h textproto.MIMEHeader) error { return f(code, http.Header(h)) }
 	}
 	v := newVigil(req.Context(), &a.hooks)
-	resp, err := g.http2.RoundTrip(e.outgoing(req, httptrace.WithClientTrace(v.ctx, trace), t))
+	resp, err := g.http2.RoundTrip(e.outgoing(httptrace.WithClientTrace(v.ctx, trace), req, t))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at.Reused = t.reused
@@ -66,7 +66,7 @@ func (e *Endpoint) sendHTTP2(g *engine, req *http.Request, a *Attempts) (*http.R
 }
 
 // outgoing returns req as it is sent to e.
-func (e *Endpoint) outgoing(req *http.Request, ctx context.Context, t *try) *http.Request {
+func (e *Endpoint) outgoing(ctx context.Context, req *http.Request, t *try) *http.Request {
 	out := req.WithContext(ctx)
 	u := *req.URL
 	u.Scheme, u.Host = "http", e.authority
