@@ -119,8 +119,10 @@ func create(t *testing.T, client kubernetes.Interface, name, ip string, port int
 	ingress := &netv1.Ingress{ObjectMeta: meta, Spec: netv1.IngressSpec{IngressClassName: &class, Rules: []netv1.IngressRule{{
 		Host: name + ".example",
 		IngressRuleValue: netv1.IngressRuleValue{HTTP: &netv1.HTTPIngressRuleValue{Paths: []netv1.HTTPIngressPath{
-			{Path: "/", PathType: &prefix, Backend: backend}, {Path: "/a", PathType: &prefix, Backend: backend},
-			{Path: "/b", PathType: &prefix, Backend: backend}, {Path: "/c/d", PathType: &prefix, Backend: backend},
+			{Path: "/", PathType: &prefix, Backend: backend},
+			{Path: "/a", PathType: &prefix, Backend: backend},
+			{Path: "/b", PathType: &prefix, Backend: backend},
+			{Path: "/c/d", PathType: &prefix, Backend: backend},
 		}}},
 	}}}}
 	if _, err := client.CoreV1().Services("default").Create(ctx, service, metav1.CreateOptions{}); err != nil {
