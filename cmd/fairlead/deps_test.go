@@ -82,7 +82,7 @@ var layers = map[string]layer{
 		why:     "a directory is served without a cluster and so without its client; the Snapshot lives in k8s/ingress",
 	},
 	"k8s/explain": {
-		imports: []string{"k8s/ingress", "router", "tls/certs"},
+		imports: []string{"k8s/ingress", "proxy/policy", "router", "tls/certs"},
 		outside: apiTypes,
 		why:     "an explanation is a pure function of a snapshot and a request",
 	},

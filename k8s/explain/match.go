@@ -6,6 +6,7 @@ import (
 
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/router"
 )
 
@@ -385,7 +386,7 @@ func (w *walk) nearPath(r *proxy.Rule) string {
 		return describeRule(r) + " is a part of its text, and prefixes match whole elements only"
 	case strings.HasPrefix(path, strings.TrimSuffix(r.Path, "/")+"/") && r.Path != "/":
 		return describeRule(r) + " is Exact and does not match what lies below it; pathType Prefix would"
-	case r.Path != "/" && distance(path, r.Path) <= 2:
+	case r.Path != "/" && policy.Distance(path, r.Path) <= 2:
 		return describeRule(r) + " is nearly the same; was it meant?"
 	}
 	return ""

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -216,7 +218,7 @@ func (w *walk) selectsNothing() finding {
 				same += 2
 			} else if p.Labels[k] != "" {
 				same++
-				away += distance(p.Labels[k], v)
+				away += policy.Distance(p.Labels[k], v)
 			}
 		}
 		if same > most || same == most && same > 0 && away < least {

@@ -41,7 +41,7 @@ func nearest(name string) (key, int) {
 		if k.outcome == Unknown || len(k.name)-len(name) > limit || len(name)-len(k.name) > limit {
 			continue
 		}
-		if d := distance(name, k.name); d < limit || d == limit && best.name == "" {
+		if d := Distance(name, k.name); d < limit || d == limit && best.name == "" {
 			best, limit = k, d
 		}
 	}
@@ -67,9 +67,9 @@ func candidates() []key {
 	return all
 }
 
-// distance is the number of characters to insert, remove, replace or swap with their
+// Distance is the number of characters to insert, remove, replace or swap with their
 // neighbour that turns a into b.
-func distance(a, b string) int {
+func Distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {
 		last[j] = j
