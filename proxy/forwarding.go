@@ -45,7 +45,11 @@ func setForwarding(h http.Header, r *http.Request, x *Exchange, trusted bool) {
 		}
 	}
 
-	values := [...]string{forwardedFor, proto, host, port, x.RequestID, x.ClientIP.String()}
+	clientIP := peer
+	if x.ClientIP != x.Peer {
+		clientIP = x.ClientIP.String()
+	}
+	values := [...]string{forwardedFor, proto, host, port, x.RequestID, clientIP, strconv.Itoa(hops(h) + 1)}
 	held := values[:]
 	set := func(name string, i int) { h[name] = held[i : i+1 : i+1] }
 	if peer != "" {
@@ -56,7 +60,7 @@ func setForwarding(h http.Header, r *http.Request, x *Exchange, trusted bool) {
 	set("X-Forwarded-Host", 2)
 	set("X-Forwarded-Port", 3)
 	set("X-Request-Id", 4)
-	h[HopsHeader] = []string{strconv.Itoa(hops(h) + 1)}
+	set(HopsHeader, 6)
 }
 
 // HopsHeader counts the instances of Fairlead that a request went through. A configuration can

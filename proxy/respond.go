@@ -118,7 +118,6 @@ func (f *forwarder) stream(w http.ResponseWriter, resp *http.Response) error {
 	}
 	buf := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(buf)
-	control := http.NewResponseController(w)
 	var sent int64
 	for {
 		n, err := resp.Body.Read(buf[:])
@@ -128,7 +127,7 @@ func (f *forwarder) stream(w http.ResponseWriter, resp *http.Response) error {
 			}
 			sent += int64(n)
 			if err == nil && n < len(buf) && sent != resp.ContentLength {
-				if werr := control.Flush(); werr != nil {
+				if werr := http.NewResponseController(w).Flush(); werr != nil {
 					return fmt.Errorf("%w: %w", errClientWrite, werr)
 				}
 			}
