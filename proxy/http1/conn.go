@@ -33,11 +33,24 @@ type conn struct {
 	watched   bool        // the wheel learns when it does; of the wheel
 	taken     stall       // of the wheel
 
-	first   [1]byte               // of awaitByte
-	ready   func(fd uintptr) bool // readReady, and what it has found
-	readN   int
-	readErr error
+	first     [1]byte                       // of awaitByte
+	step      func(fd uintptr) (leave bool) // serveReady, as c.socket.Read wants it
+	more      bool                          // that c goes on after c.socket.Read
+	within    bool                          // the handler runs within c.socket.Read
+	copied    bool                          // who took the connection over has a descriptor of its own
+	idleUntil int64                         // on the wheel's clock; set before waitFresh
+	nudged    bool                          // of the wheel: it has cut waitFresh, as there is something to read
+	parting   parting
 }
+
+// parting is how a connection is closed.
+type parting uint8
+
+const (
+	atOnce    parting = iota
+	lingering         // after the client has seen the answer
+	resetting         // so that its end cannot be taken for that of a response
+)
 
 // open serves the connection after its handshake, on a goroutine of its own: that of the handshake
 // has grown a stack that is never used again.
@@ -53,7 +66,12 @@ func (c *conn) open() {
 // somebody else has taken it over.
 func (c *conn) serve() {
 	defer c.end()
-	for c.next() {
+	if c.tcp == nil {
+		for c.next() {
+		}
+		return
+	}
+	for c.serveSocket() {
 	}
 }
 
@@ -74,12 +92,11 @@ func (c *conn) handshake() bool {
 
 // next reads a request and has it answered. It reports whether another may follow.
 func (c *conn) next() bool {
-	if c.await() != nil {
-		return false // who said nothing gets nothing
-	}
-	if c.server.ConnState != nil {
-		c.server.ConnState(c.nc, http.StateActive)
-	}
+	return c.await() && c.receive() && c.respond()
+}
+
+// receive reads the request of which the first bytes are there. It reports whether c.turn has it.
+func (c *conn) receive() bool {
 	head, err := c.readHead()
 	if err != nil {
 		c.refuse(err)
@@ -94,6 +111,14 @@ func (c *conn) next() bool {
 			return false
 		}
 	}
+	return c.take(head)
+}
+
+// take makes a turn of a head. It reports whether c.turn has it; else it is refused.
+func (c *conn) take(head string) bool {
+	if c.server.ConnState != nil {
+		c.server.ConnState(c.nc, http.StateActive)
+	}
 	c.requests++
 	t := getTurn(c)
 	if err := t.begin(head); err != nil {
@@ -102,12 +127,16 @@ func (c *conn) next() bool {
 		return false
 	}
 	c.turn = t
+	return true
+}
+
+// respond has the request of c.turn answered. It reports whether another may follow.
+func (c *conn) respond() bool {
+	t := c.turn
 	c.in.release()
 	c.reading = waitBody
 	t.writer.begin()
-	if c.slot.in.set(waitHandler, c.server.wheel.soon()) {
-		c.last = true // the head came with the end of its time: reading is over
-	}
+	c.setAlarm(waitHandler, c.server.wheel.soon())
 	completed := c.handle(t)
 	if c.hijacked {
 		t.presence.cancel()
@@ -154,6 +183,21 @@ func (c *conn) handle(t *turn) (completed bool) {
 	return true
 }
 
+// setAlarm sets the alarm of a new wait for the client. If that before has rung then just as it
+// ended, the request is served, as nobody has told the client that it would not be, and
+// is the last.
+func (c *conn) setAlarm(w wait, due int64) {
+	if !c.slot.in.set(w, due) {
+		return
+	}
+	c.server.wheel.settle()
+	if !c.nudged {
+		c.last = true
+	}
+	c.nudged = false
+	_ = c.nc.SetReadDeadline(time.Time{})
+}
+
 // agreed reports whether ALPN has chosen proto, or nothing.
 func (c *conn) agreed(proto string) bool {
 	return c.tls == nil || c.tls.NegotiatedProtocol == "" || c.tls.NegotiatedProtocol == proto
@@ -162,36 +206,71 @@ func (c *conn) agreed(proto string) bool {
 // handOver gives the connection with what was read of it to whoever speaks HTTP/2.
 func (c *conn) handOver(head string) {
 	read := append([]byte(head), c.in.bytes()...)
-	if c.detach() {
-		c.server.HTTP2(c.nc, read)
+	if nc := c.detach(); nc != nil {
+		c.server.HTTP2(nc, read)
 	}
 }
 
-// detach takes the connection away from the server. It reports false if it is lost already.
-func (c *conn) detach() bool {
+// detach takes the connection away from the server. It returns nil if it is lost already.
+func (c *conn) detach() net.Conn {
 	c.hijacked = true
 	c.in.drop()
 	c.server.forget(c, http.StateHijacked)
-	return c.nc.SetDeadline(time.Time{}) == nil
+	if c.within {
+		// Reading, and closing, would wait for c.socket.Read to return.
+		c.copied = true
+		return duplicate(c.tcp)
+	}
+	if c.nc.SetDeadline(time.Time{}) != nil {
+		return nil
+	}
+	return c.nc
+}
+
+// duplicate returns c with another descriptor, or nil.
+func duplicate(c *net.TCPConn) net.Conn {
+	f, err := c.File()
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	nc, err := net.FileConn(f)
+	if err != nil {
+		return nil
+	}
+	return nc
 }
 
 // sever is called by the wheel; see watched.
 func (c *conn) sever() {
 	c.hungUp()
-	_ = below(c.nc).Close() // that of TLS may wait
+	if c.socket != nil {
+		shutSocket(c.socket)
+	} else {
+		_ = c.nc.Close()
+	}
 }
 
 // end closes the connection, unless somebody else has it.
 func (c *conn) end() {
 	if c.hijacked {
+		if c.copied {
+			_ = c.nc.Close()
+		}
 		return
 	}
-	c.in.drop()
 	if t := c.turn; t != nil { // the handler has ended its goroutine
 		c.slot.in.stop()
 		c.server.wheel.settle()
 		t.presence.cancel()
 	}
+	switch c.parting {
+	case lingering:
+		c.linger()
+	case resetting:
+		c.reset()
+	}
+	c.in.drop()
 	c.server.forget(c, http.StateClosed)
 	_ = c.nc.Close()
 }

@@ -2,72 +2,123 @@ package http1
 
 import (
 	"errors"
-	"io"
-	"net/http"
 	"os"
 	"syscall"
 	"time"
 )
 
-// await waits for the first byte of a request. It holds no buffer meanwhile.
-func (c *conn) await() error {
-	if c.in.len() > 0 {
-		return nil // pipelined
+// serveSocket is next for cleartext TCP. While it waits it holds no buffer, and of the requests that
+// come whole it reads each with one call of the system. It reports whether to go on.
+//
+// A connection is read until there is nothing more, as the poller tells of new bytes only; to find
+// out costs a read that fails, before each wait. But after a read that did not fill its buffer
+// nothing more is there, as long as the poller is not told to forget what it knows,
+// which every Read on a net.Conn begins with. So the handler is called within
+// syscall.RawConn.Read, where possible: that begins with it once for many requests.
+//
+// One thing is missed that way: the end of the connection, if it came with bytes that were
+// read. The wheel looks for it, once for each wait; see overdue.
+func (c *conn) serveSocket() bool {
+	switch {
+	case c.turn != nil:
+		return c.respond()
+	case c.in.len() > 0:
+		return c.receive() && c.respond()
+	case c.requests > 0 && !c.idle():
+		return false
+	case c.step == nil:
+		c.step = c.serveReady
 	}
-	c.in.release()
-	if c.requests > 0 {
-		c.slot.in.set(waitIdle, c.server.wheel.due(c.server.idleTimeout()))
-		if c.server.closing.Load() {
-			return http.ErrServerClosed
+	err := c.socket.Read(c.step)
+	c.within = false
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.server.wheel.settle()
+		if c.nudged {
+			c.nudged = false
+			c.slot.in.stop()
+			return c.nc.SetReadDeadline(time.Time{}) == nil
 		}
 	}
-	var err error
-	if c.tcp != nil {
-		err = c.awaitSocket()
-	} else {
-		err = c.awaitByte()
-	}
-	if err == nil && c.requests > 0 && c.slot.in.stop() {
-		// The request came at the last moment. It is served, as nobody has told the client
-		// that it would not be.
-		c.server.wheel.settle()
-		c.last = true
-		err = c.nc.SetReadDeadline(time.Time{})
-	}
-	return err
+	return err == nil && c.more
 }
 
-// awaitSocket reads at once into a buffer that it gives back when there is nothing to read.
-func (c *conn) awaitSocket() error {
-	if c.ready == nil {
-		c.ready = c.readReady
-	}
-	if err := c.socket.Read(c.ready); err != nil {
-		return err
-	}
-	switch {
-	case c.readErr != nil:
-		return c.readErr
-	case c.readN == 0:
-		return io.EOF
-	}
-	return nil
-}
-
-// readReady reads from the descriptor. False: there is nothing yet.
-func (c *conn) readReady(fd uintptr) bool {
-	b := getBuffer(smallBuffer)
-	n, err := readSocket(int(fd), b)
-	if n > 0 {
+// serveReady serves what there is to read. It reports false to be called again when there is
+// more, and true to leave c.socket.Read: for good, unless c.more is set, or because what has
+// come needs to read.
+func (c *conn) serveReady(fd uintptr) (leave bool) {
+	c.more = false
+	for {
+		b := getBuffer(smallBuffer)
+		n, err := readSocket(int(fd), b)
+		if n <= 0 {
+			putBuffer(b, c.server.poison)
+			return err != syscall.EAGAIN
+		}
 		c.in.buf, c.in.r, c.in.w = b, 0, n
-	} else {
-		putBuffer(b, c.server.poison)
-		if err == syscall.EAGAIN {
+		for c.in.len() > 0 {
+			if !c.takeWhole() {
+				return true
+			}
+			c.within = true
+			if !c.respond() {
+				return true
+			}
+			c.within = false
+		}
+		c.in.release()
+		if !c.idle() {
+			return true
+		}
+		if n < smallBuffer {
 			return false
 		}
 	}
-	c.readN, c.readErr = n, err
-	return true
+}
+
+// takeWhole takes the request that is buffered, if nothing has to be read for it. If it returns
+// false, c.more says whether that is the reason.
+func (c *conn) takeWhole() bool {
+	if c.requests == 0 {
+		c.more = true // it may be another protocol
+		return false
+	}
+	var s headScanner
+	b := c.in.bytes()
+	end, err := s.scan(b, maxRequestLine)
+	if err != nil || end <= len("\r\n") {
+		c.more = true
+		return false
+	}
+	head := string(b[:end])
+	c.in.advance(end)
+	if !c.take(head) {
+		return false
+	}
+	t := c.turn
+	c.more = t.upgrade || t.connect || t.body.chunked || t.body.left > int64(c.in.len())
+	return !c.more
+}
+
+// idle begins the wait for the next request. It reports false if there is to be none.
+func (c *conn) idle() bool {
+	wheel := &c.server.wheel
+	c.idleUntil = wheel.due(c.server.idleTimeout())
+	if c.tcp != nil {
+		c.slot.in.set(waitFresh, wheel.due(tick))
+	} else {
+		c.slot.in.set(waitIdle, c.idleUntil)
+	}
+	return !c.server.closing.Load()
+}
+
+// await waits for the first byte of a request, on other connections than cleartext TCP. It holds
+// no buffer meanwhile. It reports whether there is one.
+func (c *conn) await() bool {
+	if c.in.len() > 0 {
+		return true // pipelined
+	}
+	c.in.release()
+	return (c.requests == 0 || c.idle()) && c.awaitByte() == nil
 }
 
 // awaitByte reads one byte, for which the connection needs no buffer of ours.
@@ -118,7 +169,7 @@ func (c *conn) readHead() (string, error) {
 		}
 		if !armed {
 			armed = true
-			c.slot.in.set(waitHead, c.server.wheel.due(c.server.headTimeout()))
+			c.setAlarm(waitHead, c.server.wheel.due(c.server.headTimeout()))
 		}
 		c.reading = waitHead
 		switch err := c.in.more(maxRequestHead); {

@@ -42,25 +42,32 @@ func (c *conn) written(err error) error {
 }
 
 // overdue is called by the wheel; see watched.
-func (c *conn) overdue(w wait) time.Duration {
+func (c *conn) overdue(w wait) (next wait, again time.Duration) {
 	switch w {
+	case waitFresh:
+		if hasInput(c.socket) {
+			c.nudged = true
+			return w, 0
+		}
+		idle := time.Duration(c.idleUntil-c.server.wheel.now.Load()) * time.Millisecond
+		return waitIdle, max(idle, 1)
 	case waitHandler:
 		if !c.watched && c.socket != nil {
 			c.watched = c.server.wheel.watch(c.slot, c.socket)
 		}
 		switch {
 		case c.gone:
-			return 0
+			return w, 0
 		case !c.watched:
-			return time.Second // there may be a descriptor for it then
+			return w, time.Second // there may be a descriptor for it then
 		}
-		return forever
+		return w, forever
 	case waitWrite:
 		if c.deadlines.Load() || c.taken.moved(c.socket) {
-			return c.server.writeTimeout()
+			return w, c.server.writeTimeout()
 		}
 	}
-	return 0
+	return w, 0
 }
 
 // cut is called by the wheel; see watched.

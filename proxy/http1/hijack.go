@@ -26,14 +26,15 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		w.t.body.err = http.ErrHijacked
 	}
 	early := bytes.Clone(c.in.bytes())
-	if !c.detach() {
+	nc := c.detach()
+	if nc == nil {
 		return nil, nil, net.ErrClosed
 	}
-	reader := bufio.NewReader(&resumed{early, c.nc})
+	reader := bufio.NewReader(&resumed{early, nc})
 	if len(early) > 0 {
 		_, _ = reader.Peek(min(len(early), reader.Size())) // so that Buffered tells of it
 	}
-	return c.nc, bufio.NewReadWriter(reader, bufio.NewWriter(c.nc)), nil
+	return nc, bufio.NewReadWriter(reader, bufio.NewWriter(nc)), nil
 }
 
 // resumed reads what had been read of a connection, then the connection.

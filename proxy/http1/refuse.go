@@ -31,7 +31,7 @@ func (c *conn) refuse(err error) {
 	err = c.write(b)
 	putBuffer(b, c.server.poison)
 	if err == nil {
-		c.linger()
+		c.parting = lingering
 	}
 }
 

@@ -196,7 +196,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		// A new connection gets a second to send its first request, as a client that has
 		// opened one will.
 		newest := s.wheel.due(s.headTimeout() - min(s.headTimeout()/2, time.Second))
-		s.wheel.cutAll(func(w wait, due int64) bool { return w == waitIdle || w == waitNew && due <= newest })
+		s.wheel.cutAll(func(w wait, due int64) bool { return w == waitFresh || w == waitIdle || w == waitNew && due <= newest })
 		done := s.wheel.drained()
 		if done == nil {
 			return nil

@@ -16,7 +16,8 @@ type wait uint8
 const (
 	waitNothing wait = iota
 	waitNew          // for the first byte of the first request, handshake included
-	waitIdle         // for the first byte of the next request
+	waitFresh        // for the first byte of the next request, since a moment
+	waitIdle         // the same, since longer
 	waitHead         // for the rest of a head
 	waitHandler      // for the handler
 	waitBody         // for the next byte of a body
@@ -53,15 +54,15 @@ type slot struct {
 // watched is what a wheel looks after. Its methods are called on the wheel's goroutine with
 // its lock held. They must not wait, nor call the wheel.
 type watched interface {
-	// overdue is called when an alarm is due. It returns when to look again; 0 if the wait is
-	// to end.
-	overdue(w wait) (again time.Duration)
+	// overdue is called when an alarm is due. It returns when to look again, and what the wait is
+	// called by then; 0 if it is to end.
+	overdue(w wait) (next wait, again time.Duration)
 	// cut ends the wait, after its alarm was marked as rung.
 	cut(w wait)
 	// hungUp is called once when the client has closed its side, if that was asked for with
 	// wheel.watch.
 	hungUp()
-	// sever closes the connection.
+	// sever ends the connection, which its goroutine finds out.
 	sever()
 }
 
@@ -191,9 +192,9 @@ func (w *wheel) check(s *slot, a *alarm, now uint64) {
 		return
 	}
 	reason := wait(v & (rangBit - 1))
-	if again := s.conn.overdue(reason); again > 0 {
-		next := min(now+uint64(again.Milliseconds()), never)
-		a.word.CompareAndSwap(v, next<<8|uint64(reason))
+	if next, again := s.conn.overdue(reason); again > 0 {
+		due := min(now+uint64(again.Milliseconds()), never)
+		a.word.CompareAndSwap(v, due<<8|uint64(next))
 	} else if a.word.CompareAndSwap(v, v|rangBit) {
 		s.conn.cut(reason)
 	}

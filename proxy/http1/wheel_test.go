@@ -16,11 +16,11 @@ type watchedFake struct {
 	severed bool
 }
 
-func (f *watchedFake) overdue(wait) time.Duration {
+func (f *watchedFake) overdue(w wait) (wait, time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.overdus++
-	return f.again
+	return w, f.again
 }
 
 func (f *watchedFake) cut(w wait) {

@@ -318,7 +318,7 @@ func (w *writer) finish() bool {
 	}
 	if w.close || c.last {
 		if !consumed || c.in.len() > 0 {
-			c.linger()
+			c.parting = lingering
 		}
 		return false
 	}
@@ -331,7 +331,7 @@ func (w *writer) finish() bool {
 func (w *writer) abandon() {
 	w.release()
 	if w.begun.Load() && w.framing == untilClose {
-		w.t.c.reset()
+		w.t.c.parting = resetting
 	}
 }
 
