@@ -124,7 +124,7 @@ func NewCluster(o ClusterOptions) *Cluster {
 		m := &mirror[*corev1.Service]{
 			cluster: c, kind: "Service", resource: resourceOf(core.Services(namespace).List, core.Services(namespace).Watch),
 			strip: stripService, same: sameService,
-			changed: func(_, _ *corev1.Service) { c.stale.services, c.events.full = true, true },
+			changed: c.serviceChanged,
 		}
 		if name != "" {
 			m.selector.fields = fields.OneTermEqualSelector("metadata.name", name).String()
@@ -261,6 +261,17 @@ func (c *Cluster) settle() {
 	c.stale.classes = true
 	if !c.named.started && (c.tls.loaded || c.tls.forbidden) {
 		c.named.start()
+	}
+}
+
+// serviceChanged is called with the lock held. What a Service says has no influence on the
+// table, only on where its backends are, and the published one on the status.
+func (c *Cluster) serviceChanged(old, now *corev1.Service) {
+	c.stale.services = true
+	if name := keyOf(cmp.Or(now, old)); name == c.o.PublishService {
+		c.events.full = true
+	} else {
+		c.events.services = append(c.events.services, name)
 	}
 }
 

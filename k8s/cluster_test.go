@@ -141,6 +141,8 @@ metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}
 addressType: IPv4
 ports: [{name: "", port: 80}]
 endpoints: [{addresses: [10.0.0.1]}]
+---
+{kind: Service, metadata: {name: published}, spec: {ports: [{port: 80}]}}
 `
 	all, web := []types.NamespacedName{everything()}, []types.NamespacedName{service("web")}
 	metadata := func(key string, value any) func(map[string]any) {
@@ -166,10 +168,11 @@ endpoints: [{addresses: [10.0.0.1]}]
 		{"class: default", classPath + "fairlead", metadata("annotations", map[string]any{"ingressclass.kubernetes.io/is-default-class": "true"}), all},
 		{"class: version", classPath + "fairlead", func(map[string]any) {}, nil},
 		{"service: version", servicePath + "web", func(map[string]any) {}, nil},
-		{"service: type", servicePath + "web", spec("type", "LoadBalancer"), all},
+		{"service: type", servicePath + "web", spec("type", "LoadBalancer"), web},
+		{"service: published", servicePath + "published", spec("type", "LoadBalancer"), all},
 		{"service: addresses", servicePath + "web", func(o map[string]any) {
 			o["status"] = map[string]any{"loadBalancer": map[string]any{"ingress": []any{map[string]any{"ip": "192.0.2.1"}}}}
-		}, all},
+		}, web},
 		{"service: conditions", servicePath + "web", func(o map[string]any) {
 			o["status"] = map[string]any{"conditions": []any{map[string]any{"type": "X", "status": "True"}}}
 		}, nil},
@@ -185,7 +188,7 @@ endpoints: [{addresses: [10.0.0.1]}]
 		t.Run(test.name, func(t *testing.T) {
 			a := newAPIServer(t)
 			a.apply(t, objects)
-			m := runCluster(t, a, ClusterOptions{})
+			m := runCluster(t, a, ClusterOptions{PublishService: service("published")})
 			m.loadedSoon(t)
 			eventually(t, "the notification of the load", func() bool { return len(m.noted()) > 0 })
 			before := m.Snapshot()
@@ -202,7 +205,7 @@ endpoints: [{addresses: [10.0.0.1]}]
 				}
 			}
 			mark := everything()
-			if strings.HasPrefix(test.path, slicePath) {
+			if strings.HasPrefix(test.path, slicePath) || strings.HasPrefix(test.path, servicePath) {
 				mark = service("mark")
 			}
 			var notes []types.NamespacedName

@@ -28,8 +28,9 @@ import (
 // Source is where the objects come from.
 type Source interface {
 	// Run keeps the objects up to date until ctx ends. It calls notify after each change
-	// that Snapshot shows: with the name of a Service when nothing but EndpointSlices of
-	// that Service changed, else with the zero value. notify does not block.
+	// that Snapshot shows: with the name of a Service when nothing changed but its
+	// EndpointSlices and how it selects them (its ports, its type), which has no influence
+	// on the table; else, or when in doubt, with the zero value. notify does not block.
 	Run(ctx context.Context, notify func(service types.NamespacedName)) error
 	// Snapshot is the present state; nil until everything was loaded once.
 	Snapshot() *ingress.Snapshot
@@ -45,7 +46,7 @@ type serviceSource interface {
 
 // Controller makes what a Source has live. One goroutine, that of Run, does all the work.
 //
-// A change of the endpoints of a Service goes straight to the pools. Any other change makes a
+// A change of the endpoints of a Service, or of how it finds them, goes straight to the pools. Any other change makes a
 // new table: at once if the last one is older than HoldOff, else when it is. So a change that
 // comes alone takes no time, and a storm costs at most half of a core.
 type Controller struct {

@@ -295,6 +295,26 @@ func TestEndpointsOfNobody(t *testing.T) {
 	}
 }
 
+// TestServiceAloneLeavesTheTable: its ports decide where the backends are, and nothing else.
+func TestServiceAloneLeavesTheTable(t *testing.T) {
+	one := proxytest.Start(t, backend("one"))
+	b := newBench(t)
+	b.HoldOff = time.Hour
+	text := class + app("a") + endpoints("a", one)
+	b.source.snapshot = parse(t, strings.Replace(text, "port: 80}]}", "port: 81}]}", 1)) // not the port that the Ingress names
+	b.start(t)
+	eventually(t, "ready", b.Ready)
+	table := b.Proxy.Table()
+	if status, _ := b.get(t, "a.example"); status != http.StatusServiceUnavailable {
+		t.Fatalf("status %d, want 503", status)
+	}
+	b.source.set(parse(t, text), service("a"))
+	eventually(t, "served", func() bool { _, name := b.get(t, "a.example"); return name == "one" })
+	if b.Proxy.Table() != table {
+		t.Error("a change of a Service made a new table")
+	}
+}
+
 // TestEndpointProblems sees the Problems follow changes that are of endpoints alone.
 func TestEndpointProblems(t *testing.T) {
 	one := proxytest.Start(t, backend("one"))
