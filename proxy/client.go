@@ -25,8 +25,10 @@ func addrOf(a net.Addr) netip.Addr {
 }
 
 // trusts says whether the forwarding headers of addr are believed.
-func (p *Proxy) trusts(addr netip.Addr) bool {
-	for _, prefix := range p.TrustedProxies {
+func (p *Proxy) trusts(addr netip.Addr) bool { return contains(p.TrustedProxies, addr) }
+
+func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
+	for _, prefix := range prefixes {
 		if prefix.Contains(addr) {
 			return true
 		}

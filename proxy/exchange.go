@@ -83,6 +83,7 @@ type responseWriter struct {
 	http.ResponseWriter
 	x        *Exchange
 	draining bool
+	debug    bool // the client is told what becomes of its request
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -99,6 +100,9 @@ func (w *responseWriter) WriteHeader(code int) {
 			// HTTP/1: the connection ends with this response. HTTP/2: the server
 			// answers with GOAWAY and finishes the open streams.
 			w.Header().Set("Connection", "close")
+		}
+		if w.debug {
+			w.tell()
 		}
 	}
 	w.ResponseWriter.WriteHeader(code)

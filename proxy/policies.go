@@ -47,9 +47,27 @@ func (*responseWriter) Answer(w http.ResponseWriter, r *http.Request, status int
 
 // withPolicies returns the handler of a rule: its policies in front of next.
 func (p *Proxy) withPolicies(rule *Rule, next http.Handler) http.Handler {
-	if rule.Policies == nil || rule.PathType == router.HostOnly || failsClosed(rule) {
+	if !hasPolicies(rule) {
 		return next
 	}
+	return policy.Wrap(rule.Policies, factsOf(rule), &p.policies, next)
+}
+
+// PolicyNames returns the names of what a rule does beside forwarding, in the order in which a
+// request meets it.
+func PolicyNames(rule *Rule) []string {
+	if !hasPolicies(rule) {
+		return nil
+	}
+	return policy.Names(rule.Policies, factsOf(rule))
+}
+
+func hasPolicies(rule *Rule) bool {
+	return rule.Policies != nil && rule.PathType != router.HostOnly && !failsClosed(rule)
+}
+
+// factsOf is what the policies must know of their rule.
+func factsOf(rule *Rule) policy.Rule {
 	facts := policy.Rule{
 		Namespace: rule.Origin.Namespace, Ingress: rule.Origin.Name, Host: rule.Host, Path: rule.Path,
 		Service: rule.Backend.Service, Port: rule.Backend.Port,
@@ -59,7 +77,7 @@ func (p *Proxy) withPolicies(rule *Rule, next http.Handler) http.Handler {
 			facts.Match, facts.GroupNames = pattern.Groups, pattern.Names()
 		}
 	}
-	return policy.Wrap(rule.Policies, facts, &p.policies, next)
+	return facts
 }
 
 // failsClosed says that the rule's answer stands for policies that cannot be honoured. Those

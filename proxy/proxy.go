@@ -32,6 +32,9 @@ type Proxy struct {
 	// TrustedProxies are the peers whose forwarding headers are believed and extended.
 	// Those of all others are removed.
 	TrustedProxies []netip.Prefix
+	// DebugClients may ask with DebugHeader what becomes of a request; empty: nobody may. It
+	// is the address by TrustedProxies that counts, as everywhere.
+	DebugClients []netip.Prefix
 	// OnPanic is told of a panic in a handler, with the stack; nil for none.
 	OnPanic func(x *Exchange, value any, stack []byte)
 
@@ -80,7 +83,7 @@ func (p *Proxy) serve(rw http.ResponseWriter, r *http.Request, refusal Answer) {
 		x.Scheme = "https"
 	}
 	x.ClientIP = x.Peer
-	w.ResponseWriter, w.draining = rw, p.draining.Load()
+	w.ResponseWriter, w.draining, w.debug = rw, p.draining.Load(), false
 
 	t := p.table.Load()
 	record := t.unmatched
@@ -107,6 +110,9 @@ func (p *Proxy) serve(rw http.ResponseWriter, r *http.Request, refusal Answer) {
 		return
 	}
 	a := p.admit(x, r)
+	if len(p.DebugClients) > 0 {
+		w.debug = p.debugs(x, r.Header)
+	}
 	if refusal != (Answer{}) {
 		a = refusal
 	}

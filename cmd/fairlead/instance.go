@@ -72,7 +72,7 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 
 	in.pools = upstream.NewRegistry(upstream.Options{AllowLocal: in.dir != nil, OwnListeners: in.ownListeners, OnEject: func(e *upstream.Endpoint) { in.metrics.Ejected(e) }})
 	in.proxy = proxy.New(in.pools)
-	in.proxy.TrustedProxies = s.trusted
+	in.proxy.TrustedProxies, in.proxy.DebugClients = s.trusted, s.debug
 	in.proxy.OnPanic = func(x *proxy.Exchange, value any, stack []byte) {
 		log.Error("panic in a request", zap.String("request_id", x.RequestID), zap.String("host", x.Host),
 			zap.String("target", x.Target), zap.Any("panic", value), zap.ByteString("stack", stack))

@@ -37,6 +37,7 @@ type options struct {
 	defaultBackendService string
 
 	trustedProxies []string
+	debugClients   []string
 	shutdownDelay  time.Duration
 	drainTimeout   time.Duration
 
@@ -67,6 +68,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.disableLeaderElection, "disable-leader-election", false, "write without election: for a single replica")
 
 	f.StringSliceVar(&o.trustedProxies, "trusted-proxies", nil, "`CIDRs` of the proxies in front of us whose X-Forwarded-* headers are believed")
+	f.StringSliceVar(&o.debugClients, "debug-header-cidrs", nil, "`CIDRs` of the clients that are told what becomes of a request with X-Fairlead-Debug: 1 (default: nobody)")
 	f.DurationVar(&o.shutdownDelay, "shutdown-delay", 10*time.Second, "how long connections are accepted after a shutdown was asked for")
 	f.DurationVar(&o.drainTimeout, "drain-timeout", 240*time.Second, "how long requests may then take before they are cut")
 

@@ -24,6 +24,7 @@ type settings struct {
 	options
 	level          zapcore.Level
 	trusted        []netip.Prefix
+	debug          []netip.Prefix
 	defaultBackend upstream.Key
 	defaultCert    types.NamespacedName
 	publish        types.NamespacedName
@@ -34,6 +35,22 @@ type mistakes []error
 
 func (m *mistakes) usage(format string, args ...any) {
 	*m = append(*m, usageError{fmt.Errorf(format, args...)})
+}
+
+// prefixes reads CIDRs, and addresses that stand for themselves.
+func (m *mistakes) prefixes(flag string, values []string) (list []netip.Prefix) {
+	for _, cidr := range values {
+		prefix, err := netip.ParsePrefix(cidr)
+		if addr, addrErr := netip.ParseAddr(cidr); addrErr == nil {
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			m.value(flag, cidr, "a CIDR such as 10.0.0.0/8")
+			continue
+		}
+		list = append(list, prefix.Masked())
+	}
+	return list
 }
 
 func (m *mistakes) value(flag, value, want string) { m.usage("--%s: %q is not %s", flag, value, want) }
@@ -52,17 +69,8 @@ func (o options) check() (settings, error) {
 	if o.electionID != "" && !dnsName.MatchString(o.electionID) {
 		bad.value("election-id", o.electionID, "the name of an object")
 	}
-	for _, cidr := range o.trustedProxies {
-		prefix, err := netip.ParsePrefix(cidr)
-		if addr, addrErr := netip.ParseAddr(cidr); addrErr == nil {
-			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-		}
-		if err != nil {
-			bad.value("trusted-proxies", cidr, "a CIDR such as 10.0.0.0/8")
-			continue
-		}
-		s.trusted = append(s.trusted, prefix.Masked())
-	}
+	s.trusted = bad.prefixes("trusted-proxies", o.trustedProxies)
+	s.debug = bad.prefixes("debug-header-cidrs", o.debugClients)
 	switch o.accessLog {
 	case "json", "nginx", "off":
 	default:

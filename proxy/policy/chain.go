@@ -61,3 +61,23 @@ func Wrap(s *Set, rule Rule, env *Env, next http.Handler) http.Handler {
 	}
 	return next
 }
+
+// Names returns the names of the features that Wrap would make handlers of, in the order of the
+// chain.
+func Names(s *Set, rule Rule) []string {
+	if s == nil {
+		return nil
+	}
+	end := new(untouched)
+	l := link{s, rule, &Env{}} // the handlers are never called, so nothing comes of them
+	var names []string
+	for _, f := range chain {
+		if f.wrap != nil && f.wrap(l, end) != http.Handler(end) {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+// untouched is a handler that can be told from every other.
+type untouched struct{ http.Handler }

@@ -225,3 +225,23 @@ func TestProfiles(t *testing.T) {
 		t.Error("challenges are redirected")
 	}
 }
+
+// A feature is named when it has a handler, and only then.
+func TestNames(t *testing.T) {
+	all := Set{
+		Access: &Access{}, BasicAuth: &BasicAuth{}, Auth: &ExternalAuth{}, Redirect: &Redirect{}, SSLRedirect: &SSLRedirect{}, HSTS: "x",
+		AppRoot: "/x", Slash: SlashAlways, Rewrite: &Rewrite{}, CORS: &CORS{}, Limit: &Limit{}, BodySize: 1, Forward: Forward{Host: Template{Parts: make([]Part, 1)}},
+	}
+	names := Names(&all, Rule{Path: "/"})
+	for i, f := range chain {
+		if f.wrap != nil && !slices.Contains(names, f.name) {
+			t.Errorf("feature %d, %s, is not named in %q", i, f.name, names)
+		}
+	}
+	if names := Names(&Set{}, Rule{Path: "/"}); len(names) != 0 {
+		t.Errorf("an empty Set has %q", names)
+	}
+	if names := Names(nil, Rule{}); len(names) != 0 {
+		t.Errorf("no Set has %q", names)
+	}
+}
