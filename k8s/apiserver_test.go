@@ -364,6 +364,9 @@ func (a *apiServer) serveWatch(w http.ResponseWriter, r *http.Request, selects f
 		watch.next, _ = slices.BinarySearchFunc(a.history, resumed+1, func(c change, v int) int { return c.version - v })
 	}
 	version := strconv.Itoa(a.version)
+	if watch.next < len(a.history) {
+		watch.notify() // of what happened since the version that it goes on from
+	}
 	a.watchers[watch] = struct{}{}
 	a.mu.Unlock()
 	defer func() {
