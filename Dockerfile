@@ -1,5 +1,6 @@
 # The image is the static binary and nothing else: no shell, no packages, no network needed
-# to build it. Build the binaries first, for every architecture:
+# to build it. `make image` packs it without a container engine (dist/fairlead.oci.tar); this is
+# the same for those who build with one, from the binaries that `make image` leaves:
 #
 #	make image
 #	docker buildx build --platform linux/amd64,linux/arm64 -t fairlead:dev .

@@ -4,6 +4,7 @@ LINT_VERSION := v2.15.0
 VULNCHECK_VERSION := v1.9.0
 LINT := bin/golangci-lint-$(LINT_VERSION)
 ARCHS := amd64 arm64
+IMAGE ?= fairlead:dev
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # Modules whose tests need nothing but Go. e2e/cluster needs root.
@@ -74,13 +75,17 @@ check-gen: ## fail when what is generated, go.mod or go.sum is not up to date
 	.ci/check-gen $(MODULES)
 
 .PHONY: image
-image: $(ARCHS:%=dist/fairlead-linux-%) ## dist/: the static binaries of the image, for each architecture
+image: $(ARCHS:%=dist/fairlead-linux-%) ## dist/fairlead.oci.tar: an OCI image for each architecture, without a container engine
+	cd e2e && $(GO) run ./image/pack -out ../dist/fairlead.oci.tar -name $(IMAGE) -args serve -ports '80/tcp 443/tcp 10254/tcp' \
+		-created "$$(git log -1 --format=%cI)" -label created="$$(git log -1 --format=%cI)" -label revision="$$(git rev-parse HEAD)" \
+		-label version=$(VERSION) -label title=Fairlead -label licenses=Apache-2.0 \
+		-label description='Ingress controller and reverse proxy for Kubernetes' $(foreach a,$(ARCHS),$(a)=../dist/fairlead-linux-$(a))
 
 dist/fairlead-linux-%: FORCE
 	CGO_ENABLED=0 GOOS=linux GOARCH=$* $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/fairlead
 
 .PHONY: e2e
-e2e: ## tests against a real API server; needs root on Linux
+e2e: ## tests in a real cluster with nodes; needs root on Linux and what .ci/run installs
 	cd e2e/cluster && $(GO) test -count=1 -timeout 30m ./...
 
 .PHONY: clean

@@ -35,7 +35,10 @@ func buildAll() error {
 	if err := build(moduleDir(), controlPlane, "./cmd/allinone", "-trimpath", "-ldflags", ldflags); err != nil {
 		return err
 	}
-	return build(filepath.Join(moduleDir(), "..", ".."), fairlead, "./cmd/fairlead")
+	if err := build(filepath.Join(moduleDir(), "..", ".."), fairlead, "./cmd/fairlead"); err != nil {
+		return err
+	}
+	return buildNodes()
 }
 
 func kubernetesVersion() (string, error) {

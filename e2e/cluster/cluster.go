@@ -1,5 +1,6 @@
-// Package cluster starts a real Kubernetes control plane for tests: etcd and kube-apiserver,
-// built from their Go modules. See Main for where they run.
+// Package cluster starts a real Kubernetes for tests: etcd and kube-apiserver, and on demand the
+// rest of the control plane and nodes that run Pods, built from their Go modules. See Main for
+// where they run.
 package cluster
 
 import (
@@ -24,6 +25,9 @@ import (
 type Options struct {
 	// Stopped leaves the API server to be started by StartAPIServer.
 	Stopped bool
+	// Nodes is how many nodes to start. With any there are also kube-controller-manager,
+	// kube-scheduler, CoreDNS and a LoadBalancer.
+	Nodes int
 }
 
 // Cluster is a control plane that runs until its test ends.
@@ -32,7 +36,10 @@ type Cluster struct {
 	IP net.IP
 	// Kubeconfig is the file for a user who may do everything.
 	Kubeconfig string
+	// Nodes run Pods, in order of their names.
+	Nodes []*Node
 
+	number    int // of the clusters of this process, from 1
 	dir       string
 	pki       *pki
 	etcdPorts [2]int
@@ -46,7 +53,7 @@ var started atomic.Int32
 func Start(t testing.TB, o Options) *Cluster {
 	t.Helper()
 	n := int(started.Add(1))
-	c := &Cluster{IP: net.IPv4(10, 77, byte(n), 1), dir: t.TempDir(), etcdPorts: [2]int{20000 + 2*n, 20001 + 2*n}}
+	c := &Cluster{number: n, IP: net.IPv4(10, 77, byte(n), 1), dir: t.TempDir(), etcdPorts: [2]int{20000 + 2*n, 20001 + 2*n}}
 	if err := addNode(fmt.Sprintf("node%d", n), c.IP); err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +75,12 @@ func Start(t testing.TB, o Options) *Cluster {
 	if !o.Stopped {
 		c.StartAPIServer(t)
 	}
+	if o.Nodes > 0 {
+		c.startControllers(t)
+		c.startNodes(t, o.Nodes)
+		c.startLoadBalancer(t)
+		c.Apply(t, dnsManifest)
+	}
 	return c
 }
 
@@ -83,13 +96,38 @@ func (c *Cluster) StartAPIServer(t testing.TB) {
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file="+c.pki.path("sa.pub"), "--service-account-signing-key-file="+c.pki.path("sa.key"),
 		"--audit-policy-file="+c.pki.path("audit.yaml"), "--audit-log-path="+c.auditLog(), "--audit-log-mode=blocking",
-		"--authorization-mode=Node,RBAC", "--profiling=false")
+		"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction", "--allow-privileged",
+		"--kubelet-client-certificate="+c.pki.path("kubelet-client.crt"), "--kubelet-client-key="+c.pki.path("kubelet-client.key"),
+		"--kubelet-preferred-address-types=InternalIP", "--profiling=false")
 	Eventually(t, 2*time.Minute, "the API server is ready", func() bool {
 		if c.apiserver.Ended() {
 			t.Fatalf("kube-apiserver ended:\n%s", tail(c.apiserver.Log(), 5000))
 		}
 		return c.ready()
 	})
+}
+
+// startControllers starts what makes Pods of Deployments and chooses nodes for them.
+func (c *Cluster) startControllers(t testing.TB) {
+	t.Helper()
+	for name, args := range map[string][]string{
+		"kube-scheduler": nil,
+		"kube-controller-manager": {
+			"--use-service-account-credentials", "--service-account-private-key-file=" + c.pki.path("sa.key"),
+			"--root-ca-file=" + c.pki.path("ca.crt"), "--service-cluster-ip-range=10.96.0.0/16",
+			// Tests wait for what happens to the Pods of a node that is lost.
+			"--node-monitor-grace-period=16s",
+		},
+	} {
+		kubeconfig, err := c.pki.kubeconfig(name, pkix.Name{CommonName: "system:" + name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		startProcess(t, name, binary(controlPlane), nil, append([]string{
+			name, "--kubeconfig=" + kubeconfig, "--authentication-kubeconfig=" + kubeconfig,
+			"--authorization-kubeconfig=" + kubeconfig, "--leader-elect=false", "--secure-port=0",
+		}, args...)...)
+	}
 }
 
 // StopAPIServer kills the API server.

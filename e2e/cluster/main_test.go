@@ -50,3 +50,36 @@ endpoints: [{addresses: ["%[4]s"], conditions: {ready: true}}]
 ---
 `, namespace, service, at.Port, at.IP)
 }
+
+// webDeployment is a Deployment whose Pods answer as e2e/echo does, behind the Service that
+// site makes.
+func webDeployment(namespace, name string, replicas int) string {
+	return fmt.Sprintf(`
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %[2]s, namespace: %[1]s}
+spec:
+  replicas: %[3]d
+  selector: {matchLabels: {app: %[2]s}}
+  template:
+    metadata: {labels: {app: %[2]s}}
+    spec:
+      containers:
+      - name: web
+        image: test.local/web:1
+        ports: [{name: http, containerPort: 8080}]
+        readinessProbe: {httpGet: {path: /, port: http}, periodSeconds: 1}
+---
+`, namespace, name, replicas)
+}
+
+// webService is a Service of a webDeployment.
+func webService(namespace, name string) string {
+	return fmt.Sprintf(`
+apiVersion: v1
+kind: Service
+metadata: {name: %[2]s, namespace: %[1]s}
+spec: {selector: {app: %[2]s}, ports: [{port: 80, targetPort: http}]}
+---
+`, namespace, name)
+}

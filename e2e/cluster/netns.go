@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -25,6 +27,9 @@ const insideVariable = "FAIRLEAD_E2E_INSIDE"
 // It needs Linux and root. Without them the tests are skipped, which is a failure where the
 // variable CI is "true".
 func Main(m *testing.M) {
+	if os.Getenv(nodeVariable) != "" {
+		initNode()
+	}
 	flag.Parse()
 	if os.Getenv(insideVariable) != "" {
 		if err := upLink("lo"); err != nil {
@@ -42,7 +47,9 @@ func Main(m *testing.M) {
 	if err := buildAll(); err != nil {
 		fatal(err)
 	}
-	os.Exit(runInside())
+	status := runInside()
+	removeCgroups()
+	os.Exit(status)
 }
 
 func cannotRun() string {
@@ -51,6 +58,8 @@ func cannotRun() string {
 		return "a cluster needs the network namespaces of Linux"
 	case os.Geteuid() != 0:
 		return "a cluster needs root for a network namespace of its own"
+	case missingPrograms() != "":
+		return "a node needs these programs, which .ci/run installs: " + missingPrograms()
 	}
 	return ""
 }
@@ -77,6 +86,28 @@ func runInside() int {
 		fatal(fmt.Errorf("test in a network namespace of its own: %w", err))
 	}
 	return 0
+}
+
+// cgroupPrefix begins the names of the cgroups of nodes, where pid runs the tests.
+func cgroupPrefix(pid int) string { return fmt.Sprintf("fairlead-e2e-%d", pid) }
+
+// removeCgroups removes what nodes have left in /sys/fs/cgroup. No process is in there.
+func removeCgroups() {
+	for _, pattern := range []string{"*", "*/*", "*/*/*", "*/*/*/*"} {
+		found, _ := filepath.Glob(filepath.Join(cgroupRoot, pattern, cgroupPrefix(os.Getpid())+"-*"))
+		for _, group := range found {
+			var below []string
+			_ = filepath.WalkDir(group, func(path string, entry os.DirEntry, err error) error {
+				if err == nil && entry.IsDir() {
+					below = append(below, path)
+				}
+				return nil
+			})
+			for _, path := range slices.Backward(below) {
+				_ = os.Remove(path)
+			}
+		}
+	}
 }
 
 func fatal(err error) {

@@ -54,6 +54,9 @@ func newPKI(dir string, ip net.IP, server string) (*pki, error) {
 	if _, _, err = p.issue("apiserver", pkix.Name{CommonName: "kube-apiserver"}, names, net.IPv4(127, 0, 0, 1), net.IPv4(10, 96, 0, 1), ip); err != nil {
 		return nil, err
 	}
+	if _, _, err = p.issue("kubelet-client", pkix.Name{CommonName: "kube-apiserver", Organization: []string{"system:masters"}}, nil); err != nil {
+		return nil, err
+	}
 	return p, p.serviceAccountKey()
 }
 

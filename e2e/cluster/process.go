@@ -28,10 +28,23 @@ type Process struct {
 // the test ends, if not before.
 func startProcess(t testing.TB, name, path string, env []string, args ...string) *Process {
 	t.Helper()
+	return launch(t, name, 0, path, env, args...)
+}
+
+// startNamespaced is the same in new namespaces: of networks, mounts, processes, hosts' names
+// and of what processes share.
+func startNamespaced(t testing.TB, name, path string, env []string, args ...string) *Process {
+	t.Helper()
+	const all = syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC
+	return launch(t, name, all, path, env, args...)
+}
+
+func launch(t testing.TB, name string, namespaces uintptr, path string, env []string, args ...string) *Process {
+	t.Helper()
 	p := &Process{name: name, cmd: exec.Command(path, args...), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: namespaces}
 	if err := start(p.cmd); err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}

@@ -1,0 +1,184 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+)
+
+// A loadBalancer is what a cloud has for Services of type LoadBalancer: each gets an address,
+// in its status too. New connections to it go to the node port of a node whose health check
+// answers, and stay there: it passes packets on, with the clients' addresses, as the network
+// load balancers of clouds do.
+type loadBalancer struct {
+	cluster *Cluster
+	client  kubernetes.Interface
+	checker *http.Client
+
+	addresses map[types.UID]net.IP
+	failed    map[string]int // checks in a row, by URL; absent before the first that passed
+	rules     string         // as they are in the kernel
+}
+
+// As clouds do it by default, or quicker: one check a second, two that fail.
+const (
+	checkInterval = time.Second
+	failuresOut   = 2
+)
+
+// startLoadBalancer starts it; it ends with the test.
+func (c *Cluster) startLoadBalancer(t testing.TB) {
+	t.Helper()
+	if err := route(fmt.Sprintf("10.78.%d.0/24", c.number), c.Nodes[0].IP); err != nil {
+		t.Fatal(err)
+	}
+	l := &loadBalancer{
+		cluster: c, client: c.Client(t), addresses: map[types.UID]net.IP{}, failed: map[string]int{},
+		checker: &http.Client{Timeout: checkInterval, Transport: &http.Transport{DisableKeepAlives: true}},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		tick := time.NewTicker(checkInterval)
+		defer tick.Stop()
+		for {
+			l.step(ctx, t)
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+}
+
+// step looks once at Services and nodes. While the API server is away all stays as it is.
+func (l *loadBalancer) step(ctx context.Context, t testing.TB) {
+	services, err := l.client.CoreV1().Services("").List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		return
+	}
+	rules := make(map[string]string)
+	for i := range services.Items {
+		s := &services.Items[i]
+		if s.Spec.Type != corev1.ServiceTypeLoadBalancer || s.Spec.LoadBalancerClass != nil {
+			continue
+		}
+		address, err := l.address(ctx, s)
+		if err != nil {
+			continue // the next step tries again
+		}
+		healthy := l.healthy(s)
+		for _, port := range s.Spec.Ports {
+			rules[fmt.Sprintf("%v.%d", address, port.Port)] = rule(address, port, healthy)
+		}
+	}
+	if err := l.program(rules); err != nil {
+		t.Errorf("load balancer: %v", err)
+	}
+}
+
+// address is a Service's, written to its status where it is not there yet.
+func (l *loadBalancer) address(ctx context.Context, s *corev1.Service) (net.IP, error) {
+	ip, ok := l.addresses[s.UID]
+	if !ok {
+		ip = net.IPv4(10, 78, byte(l.cluster.number), byte(1+len(l.addresses)))
+		l.addresses[s.UID] = ip
+	}
+	if got := s.Status.LoadBalancer.Ingress; len(got) == 1 && got[0].IP == ip.String() {
+		return ip, nil
+	}
+	patch := fmt.Sprintf(`{"status": {"loadBalancer": {"ingress": [{"ip": %q}]}}}`, ip)
+	_, err := l.client.CoreV1().Services(s.Namespace).Patch(ctx, s.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
+	return ip, err
+}
+
+// healthy are the nodes whose check passes: for externalTrafficPolicy Local that of the
+// Service, else kube-proxy's.
+func (l *loadBalancer) healthy(s *corev1.Service) []*Node {
+	port := int32(10256)
+	if s.Spec.HealthCheckNodePort != 0 {
+		port = s.Spec.HealthCheckNodePort
+	}
+	answers := make([]bool, len(l.cluster.Nodes))
+	var asked sync.WaitGroup
+	for i, node := range l.cluster.Nodes {
+		asked.Go(func() {
+			resp, err := l.checker.Get(checkURL(node, port))
+			if err == nil {
+				answers[i] = resp.StatusCode == http.StatusOK
+				_ = resp.Body.Close()
+			}
+		})
+	}
+	asked.Wait()
+	var healthy []*Node
+	for i, node := range l.cluster.Nodes {
+		url := checkURL(node, port)
+		if answers[i] {
+			l.failed[url] = 0
+		} else if _, passed := l.failed[url]; passed {
+			l.failed[url]++
+		}
+		if failed, passed := l.failed[url]; passed && failed < failuresOut {
+			healthy = append(healthy, node)
+		}
+	}
+	return healthy
+}
+
+func checkURL(n *Node, port int32) string { return fmt.Sprintf("http://%v:%d/healthz", n.IP, port) }
+
+// rule sends new connections to one of some nodes; with none they are left to time out.
+func rule(address net.IP, port corev1.ServicePort, nodes []*Node) string {
+	if len(nodes) == 0 || port.NodePort == 0 {
+		return ""
+	}
+	var choices []string
+	for i, node := range nodes {
+		choices = append(choices, fmt.Sprintf("%d : %v", i, node.IP))
+	}
+	return fmt.Sprintf("ip daddr %v tcp dport %d dnat to numgen random mod %d map { %s } : %d\n",
+		address, port.Port, len(nodes), strings.Join(choices, ", "), port.NodePort)
+}
+
+// program has the kernel do as the rules say. Connections that are open stay as they are.
+func (l *loadBalancer) program(rules map[string]string) error {
+	var text strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(rules)) {
+		text.WriteString(rules[key])
+	}
+	if text.String() == l.rules {
+		return nil
+	}
+	table := fmt.Sprintf("lb%d", l.cluster.number)
+	script := fmt.Sprintf("table ip %[1]s { chain out { type nat hook output priority -100; }; }\nflush chain ip %[1]s out\ntable ip %[1]s { chain out {\n%[2]s}; }\n",
+		table, text.String())
+	cmd := exec.Command("nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(script)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("nft: %w: %s\n%s", err, out.String(), script)
+	}
+	l.rules = text.String()
+	return nil
+}
