@@ -30,9 +30,7 @@ func newAdmin(address string, in *instance) (*admin, error) {
 	}
 	a := &admin{listener: l}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		text(w, http.StatusOK, adminIndex)
-	})
+	in.dashboard.Register(mux)
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		switch {
@@ -56,6 +54,7 @@ func newAdmin(address string, in *instance) (*admin, error) {
 		_ = enc.Encode(in.shownProblems()) // the client's affair
 	})
 	mux.HandleFunc("GET /debug/explain", in.serveExplain)
+	mux.Handle("POST /debug/explain", new(http.CrossOriginProtection).Handler(http.HandlerFunc(in.serveExplain)))
 	if in.profiling {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
@@ -78,15 +77,6 @@ func notFromTheDataPlane(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
-
-const adminIndex = `Fairlead
-  /livez           the process lives
-  /readyz          everything was loaded and the first table is live
-  /metrics         Prometheus metrics
-  /debug/table     the routes that are served
-  /debug/problems  the mistakes found in the configuration, as JSON
-  /debug/explain   ?url=URL: why it does what it does, as JSON
-`
 
 func text(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -183,7 +183,8 @@ Try, in another terminal:
 A WebSocket echo, over HTTP/1.1:
   curl --max-time 2 --http1.1 -i -N -H 'Host: shop.example' -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==' http://%[2]s/chat
 
-What is served, and what is wrong:
+What is served, and what is wrong, in a browser: http://%[3]s/
+or here:
   curl http://%[3]s/debug/table
   curl http://%[3]s/debug/problems
   curl http://%[3]s/metrics

@@ -96,8 +96,13 @@ var layers = map[string]layer{
 		outside: append([]string{"k8s.io/client-go/", "k8s.io/klog/", "k8s.io/utils/", "go.uber.org/zap", "github.com/go-logr/"}, apiTypes...),
 		why:     "the one place that talks to the API server; what it observes leaves through its func fields",
 	},
+	"cmd/fairlead/dashboard": {
+		imports: []string{"k8s/explain", "proxy", "proxy/observe", "proxy/upstream", "router", "tls/certs"},
+		outside: []string{"maragu.dev/gomponents"},
+		why:     "a page is made of what is live: it asks the same code as every other surface, and decides nothing",
+	},
 	"cmd/fairlead": {
-		imports: []string{"k8s", "k8s/ingress", "k8s/manifest", "k8s/explain", "proxy", "proxy/observe", "proxy/policy", "proxy/proxytest", "proxy/upstream", "router", "tls/certs", "tls/issuer"},
+		imports: []string{"cmd/fairlead/dashboard", "k8s", "k8s/ingress", "k8s/manifest", "k8s/explain", "proxy", "proxy/observe", "proxy/policy", "proxy/proxytest", "proxy/upstream", "router", "tls/certs", "tls/issuer"},
 		outside: append([]string{"github.com/spf13/", "go.uber.org/zap", "k8s.io/client-go/", "github.com/prometheus/", "sigs.k8s.io/yaml"}, apiTypes...),
 		why:     "wiring: it knows everything, and nothing knows it",
 	},

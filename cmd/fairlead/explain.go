@@ -241,7 +241,11 @@ func askInstance(ctx context.Context, admin string, query url.Values) (*explain.
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(admin, "/")+"/debug/explain?"+query.Encode(), nil)
+	method := http.MethodGet
+	if query.Has("probe") {
+		method = http.MethodPost
+	}
+	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(admin, "/")+"/debug/explain?"+query.Encode(), nil)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--admin: %w", err)}
 	}

@@ -3,15 +3,18 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/fairlead-ingress/fairlead/k8s"
 	"github.com/fairlead-ingress/fairlead/k8s/explain"
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 )
@@ -19,38 +22,61 @@ import (
 // aroundTime bounds what a question may wait for Pods and NetworkPolicies.
 const aroundTime = 5 * time.Second
 
-// serveExplain answers GET /debug/explain. It reads what is live and locks nothing that
-// requests need.
+// serveExplain answers GET /debug/explain, and POST, which alone connects to endpoints: what a
+// link or an image can ask for makes no connections. It reads what is live and locks nothing
+// that requests need.
 func (in *instance) serveExplain(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
-	a := asking{method: v.Get("method"), headers: v["header"], clientIP: v.Get("client-ip"), resolve: v["resolve"], probe: v.Get("probe") == "true"}
-	if a.method == "" {
-		a.method = http.MethodGet
-	}
-	q, err := a.question(v.Get("url"))
-	if err != nil {
-		text(w, http.StatusBadRequest, strings.TrimPrefix(err.Error(), "--")+"\n")
+	probe := v.Get("probe") == "true"
+	if probe && r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		text(w, http.StatusMethodNotAllowed, "probe is asked for by POST\n")
 		return
 	}
-	controller := explain.Controller{Namespace: v.Get("controller-namespace")}
-	if selector := v.Get("controller-selector"); selector != "" {
-		if controller.Labels, err = labels.ConvertSelectorToLabelsMap(selector); err != nil {
-			text(w, http.StatusBadRequest, fmt.Sprintf("controller-selector: %v\n", err))
-			return
-		}
-	}
-	state, ok := in.explained(r.Context())
-	if !ok {
-		text(w, http.StatusServiceUnavailable, "not ready: the first table is not live yet\n")
+	e, err := in.explainAsked(r.Context(), v, probe)
+	switch {
+	case errors.Is(err, errNotReady):
+		text(w, http.StatusServiceUnavailable, err.Error()+"\n")
+		return
+	case err != nil:
+		text(w, http.StatusBadRequest, err.Error()+"\n")
 		return
 	}
-	state.Controller = controller
-	e := explainWith(r.Context(), explain.New(state), q, a.probe)
 	w.Header().Set("Content-Type", "application/json")
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(e) // the client's affair
+}
+
+var errNotReady = errors.New("not ready: the first table is not live yet")
+
+// explainAsked answers what is asked by the fields of a query. An error but errNotReady is the
+// asker's mistake.
+func (in *instance) explainAsked(ctx context.Context, v url.Values, probe bool) (*explain.Explanation, error) {
+	a := asking{method: v.Get("method"), headers: v["header"], clientIP: v.Get("client-ip"), resolve: v["resolve"], probe: probe}
+	if a.method == "" {
+		a.method = http.MethodGet
+	}
+	q, err := a.question(v.Get("url"))
+	if err != nil {
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "--"))
+	}
+	controller := explain.Controller{Namespace: v.Get("controller-namespace")}
+	if controller.Namespace == "" && in.cluster != nil {
+		controller.Namespace = k8s.PodNamespace()
+	}
+	if selector := v.Get("controller-selector"); selector != "" {
+		if controller.Labels, err = labels.ConvertSelectorToLabelsMap(selector); err != nil {
+			return nil, fmt.Errorf("controller-selector: %w", err)
+		}
+	}
+	state, ok := in.explained(ctx)
+	if !ok {
+		return nil, errNotReady
+	}
+	state.Controller = controller
+	return explainWith(ctx, explain.New(state), q, probe), nil
 }
 
 // explained is what is live now, for questions.

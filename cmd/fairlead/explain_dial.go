@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/fairlead-ingress/fairlead/k8s/explain"
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
 // probeTime bounds one attempt.
@@ -25,39 +27,42 @@ const largeField = 6 << 10
 // maxProbes bounds how many endpoints are tried.
 const maxProbes = 16
 
+// dial makes a connection as the data plane would, to nothing that it would not connect to.
+type dial func(ctx context.Context, network, address string) (net.Conn, error)
+
 // probeAll tries targets side by side.
-func probeAll(ctx context.Context, targets []explain.Target) []explain.Attempt {
+func (d dial) probeAll(ctx context.Context, targets []explain.Target) []explain.Attempt {
 	targets = targets[:min(len(targets), maxProbes)]
 	attempts := make([]explain.Attempt, len(targets))
 	var wg sync.WaitGroup
 	for i, t := range targets {
-		wg.Go(func() { attempts[i] = probeOne(ctx, t) })
+		wg.Go(func() { attempts[i] = d.probeOne(ctx, t) })
 	}
 	wg.Wait()
 	return attempts
 }
 
-func probeOne(ctx context.Context, t explain.Target) explain.Attempt {
+func (d dial) probeOne(ctx context.Context, t explain.Target) explain.Attempt {
 	a := explain.Attempt{Target: t.Address, ClusterIP: t.ClusterIP}
-	a.Status, a.Err = probeOnce(ctx, t, 0)
+	a.Status, a.Err = d.probeOnce(ctx, t, 0)
 	if a.Err != nil {
 		a.Fault = fault(a.Err)
 		return a
 	}
-	_, err := probeOnce(ctx, t, largeField)
+	_, err := d.probeOnce(ctx, t, largeField)
 	a.LargeLost = err != nil && fault(err) == "ResponseTimeout"
 	return a
 }
 
 var errDial = errors.New("connect")
 
-func probeOnce(ctx context.Context, t explain.Target, size int) (int, error) {
+func (d dial) probeOnce(ctx context.Context, t explain.Target, size int) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			c, err := (&net.Dialer{Timeout: probeTime / 2}).DialContext(ctx, network, t.Address)
+			c, err := d(ctx, network, t.Address)
 			if err != nil {
 				return nil, fmt.Errorf("%w: %w", errDial, err)
 			}
@@ -101,6 +106,8 @@ func fault(err error) explain.Reason {
 	)
 	dial := errors.Is(err, errDial)
 	switch {
+	case upstream.IsDenied(err):
+		return explain.Reason(ingress.EndpointAddressDenied)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "ConnectionRefused"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):

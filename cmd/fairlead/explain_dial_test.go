@@ -7,6 +7,7 @@ import (
 
 	"github.com/fairlead-ingress/fairlead/k8s/explain"
 	"github.com/fairlead-ingress/fairlead/proxy/proxytest"
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
 // Real sockets that fail in each way.
@@ -27,6 +28,8 @@ func TestProbeFaults(t *testing.T) {
 			<-r.Context().Done() // as if its packets were lost
 		}
 	})})
+	pools := upstream.NewRegistry(upstream.Options{AllowLocal: true})
+	t.Cleanup(pools.Close)
 	gone := proxytest.Start(t, &proxytest.Backend{})
 	gone.Close()
 	for _, c := range []struct {
@@ -36,6 +39,7 @@ func TestProbeFaults(t *testing.T) {
 		large  bool
 	}{
 		{"answers", explain.Target{Address: echo.Addr().String()}, "", false},
+		{"never connected to", explain.Target{Address: "169.254.169.254:80"}, "EndpointAddressDenied", false},
 		{"answers h2c", explain.Target{Address: echo.Addr().String(), H2C: true}, "", false},
 		{"refused", explain.Target{Address: gone.Addr().String()}, "ConnectionRefused", false},
 		{"reset", explain.Target{Address: reset.Addr().String()}, "ConnectionReset", false},
@@ -47,7 +51,7 @@ func TestProbeFaults(t *testing.T) {
 		c.target.Host, c.target.Path = "a.example", "/"
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a := probeOne(t.Context(), c.target)
+			a := dial(pools.DialOutside).probeOne(t.Context(), c.target)
 			if a.Fault != c.want || a.LargeLost != c.large {
 				t.Errorf("got %q (%v), large lost %v; want %q, %v", a.Fault, a.Err, a.LargeLost, c.want, c.large)
 			}

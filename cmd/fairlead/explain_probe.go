@@ -21,7 +21,7 @@ func explainWith(ctx context.Context, v *explain.View, q explain.Question, probe
 	if _, err := netip.ParseAddr(q.URL.Hostname()); err != nil && q.Answer == nil {
 		q.Answer = lookUp(ctx, q.URL.Hostname())
 	}
-	q.Probes = probeAll(ctx, v.Targets(q))
+	q.Probes = dial(v.Proxy.Pools.DialOutside).probeAll(ctx, v.Targets(q))
 	return v.Explain(q)
 }
 

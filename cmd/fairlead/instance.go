@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/fairlead-ingress/fairlead/cmd/fairlead/dashboard"
 	"github.com/fairlead-ingress/fairlead/k8s"
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	"github.com/fairlead-ingress/fairlead/k8s/manifest"
@@ -40,6 +41,9 @@ type instance struct {
 	server     *proxy.Server
 	admin      *admin
 	problems   problemLog
+	rates      *dashboard.Rates
+	history    *dashboard.History
+	dashboard  *dashboard.Dashboard
 
 	loaded     sync.Once
 	firstTable chan struct{} // closed when the first table is live
@@ -96,6 +100,8 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 		ShutdownDelay: noneIfZero(s.shutdownDelay), DrainTimeout: noneIfZero(s.drainTimeout),
 		ConnState: in.metrics.ConnState, Log: log, Engine: proxy.Engine(s.engine),
 	}
+	in.rates, in.history = dashboard.NewRates(in.metrics.Counts, nil), dashboard.NewHistory()
+	in.dashboard = in.newDashboard()
 	if in.admin, err = newAdmin(s.adminAddress, in); err != nil {
 		return nil, errors.Join(err, in.close())
 	}
@@ -156,6 +162,9 @@ func (in *instance) run(ctx context.Context) error {
 			failed <- err
 		}
 	}()
+	var observers sync.WaitGroup
+	observers.Go(func() { in.rates.Run(background) })
+	observers.Go(func() { in.history.Run(background) })
 	writers := make(chan struct{})
 	go func() {
 		defer close(writers)
@@ -192,6 +201,7 @@ func (in *instance) run(ctx context.Context) error {
 	}
 	stop()
 	<-controller
+	observers.Wait()
 	<-writers
 	<-served
 	return errors.Join(err, in.close())

@@ -21,6 +21,9 @@ func (in *instance) updated(u k8s.Update) {
 		in.metrics.Propagated(time.Since(u.Since))
 	}
 	in.problems.update(in.shownProblems())
+	if !u.Endpoints {
+		in.note(u)
+	}
 	in.loaded.Do(func() { close(in.firstTable) })
 	if in.cluster != nil {
 		in.cluster.updated(u)

@@ -136,10 +136,11 @@ func (v *View) fileOther(o other) {
 
 // Offline makes the State of a Snapshot that nothing serves: it is translated and compiled as
 // an instance would. extra are Problems from elsewhere, such as those of files. The proxy of
-// the State forwards nothing; done lets go of it.
+// the State forwards nothing, but its Pools connect where those of an instance would; done lets
+// go of it.
 func Offline(s *ingress.Snapshot, o ingress.Options, extra []ingress.Problem) (state State, done func()) {
 	r := ingress.NewTranslator(o).Translate(s)
-	pools := upstream.NewRegistry(upstream.Options{})
+	pools := upstream.NewRegistry(upstream.Options{AllowLocal: s.LocalEndpoints})
 	p := proxy.New(pools)
 	table, conflicts := p.Compile(r.Config)
 	problems := append(append([]ingress.Problem(nil), r.Problems...), ingress.ConflictProblems(conflicts)...)

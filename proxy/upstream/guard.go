@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -24,6 +25,12 @@ type deniedError struct {
 
 func (e *deniedError) Error() string {
 	return fmt.Sprintf("no connection to %s: it is %s", e.address, e.why)
+}
+
+// IsDenied reports whether err is a refusal to connect to an address that no endpoint may have.
+func IsDenied(err error) bool {
+	var denied *deniedError
+	return errors.As(err, &denied)
 }
 
 // metadata are addresses outside the link-local ranges at which clouds hand out credentials.
