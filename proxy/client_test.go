@@ -94,7 +94,7 @@ func TestForwardingHeaders(t *testing.T) {
 			x.RequestID = "id"
 			trusted := p.trusts(x.Peer)
 			cleanRequest(tt.in, trusted)
-			setForwarding(tt.in, r, x, trusted)
+			setForwarding(&outgoing{request: http.Request{Header: tt.in}}, r, x, trusted)
 			if got := tt.in[HopsHeader]; len(got) != 1 || got[0] != "1" {
 				t.Errorf("%s = %v, want 1", HopsHeader, got)
 			}

@@ -83,6 +83,7 @@ type responseWriter struct {
 	http.ResponseWriter
 	x        *Exchange
 	draining bool
+	out      outgoing
 	debug    bool // the client is told what becomes of its request
 }
 
@@ -118,11 +119,13 @@ func (w *responseWriter) Write(b []byte) (int, error) {
 }
 
 // exchangeOf finds the Exchange behind w, which may have been wrapped by policies.
-func exchangeOf(w http.ResponseWriter) *Exchange {
+func exchangeOf(w http.ResponseWriter) *Exchange { return writerOf(w).x }
+
+func writerOf(w http.ResponseWriter) *responseWriter {
 	for {
 		switch v := w.(type) {
 		case *responseWriter:
-			return v.x
+			return v
 		case interface{ Unwrap() http.ResponseWriter }:
 			w = v.Unwrap()
 		default:

@@ -4,12 +4,27 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
+
+// outgoing is what a request is forwarded with. It is used again for another request, when
+// that of the handler has ended: Pool.Do keeps nothing of it beyond the response.
+type outgoing struct {
+	request http.Request
+	url     url.URL
+	fields  [7]string // values of the forwarding fields
+	interim interim
+}
+
+// clear drops what belongs to the request that was forwarded.
+func (o *outgoing) clear() {
+	o.request, o.url, o.fields, o.interim.w = http.Request{}, url.URL{}, [7]string{}, nil
+}
 
 // forwarder is the last handler of a route: it sends the request to a backend's pool and the
 // response back, streaming both ways.
@@ -21,17 +36,18 @@ type forwarder struct {
 func (p *Proxy) forwarder(pool *upstream.Pool) http.Handler { return &forwarder{p, pool} }
 
 func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o := &writerOf(w).out
 	x := exchangeOf(w)
 	if x.rehearsal {
 		x.forwarded = true
 		return
 	}
-	interim := &interim{w: w, enabled: r.ProtoAtLeast(1, 1)}
-	out := new(http.Request)
+	o.interim.begin(w, r.ProtoAtLeast(1, 1))
+	out := &o.request
 	*out = *r
 
 	upgrade := wantsWebSocket(r)
-	if !f.prepare(out, r, x) {
+	if !f.prepare(o, r, x) {
 		fail(w, r, http.StatusBadRequest, "bad-connection-header",
 			fmt.Errorf("field Connection names more than %d fields", maxNominated))
 		return
@@ -52,8 +68,7 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		out.Body = http.NoBody
 	}
 
-	resp, err := f.pool.Do(out, upstream.Hooks{Interim: interim.relay}, &x.Attempts)
-	interim.stop()
+	resp, err := f.pool.Do(out, upstream.Hooks{Interim: o.interim.hook}, &x.Attempts)
 	if err != nil {
 		f.failed(w, r, body, err)
 		return
@@ -66,9 +81,10 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.respond(w, r, resp, body)
 }
 
-// prepare makes out, a shallow copy of r, the request to send. It changes the header of r,
-// which nothing reads any more. False means that the header is not one to forward.
-func (f *forwarder) prepare(out, r *http.Request, x *Exchange) bool {
+// prepare makes o.request, a shallow copy of r, the request to send. It changes the header of
+// r, which nothing reads any more. False means that the header is not one to forward.
+func (f *forwarder) prepare(o *outgoing, r *http.Request, x *Exchange) bool {
+	out := &o.request
 	trusted := len(f.p.TrustedProxies) > 0 && f.p.trusts(x.Peer)
 	trailers := strings.EqualFold(r.Header.Get("Te"), "trailers")
 	if !cleanRequest(out.Header, trusted) {
@@ -77,7 +93,7 @@ func (f *forwarder) prepare(out, r *http.Request, x *Exchange) bool {
 	if trailers {
 		out.Header["Te"] = []string{"trailers"} // gRPC servers insist on it
 	}
-	setForwarding(out.Header, r, x, trusted)
+	setForwarding(o, r, x, trusted)
 	if x.Rule != nil && x.Rule.Policies != nil && x.Rule.Policies.Profile == policy.Nginx {
 		// What backends behind ingress-nginx may read besides.
 		proto := out.Header["X-Forwarded-Proto"]
@@ -95,11 +111,11 @@ func (f *forwarder) prepare(out, r *http.Request, x *Exchange) bool {
 	out.RequestURI = ""
 	out.Close = false
 	out.Trailer = nil
-	u := *r.URL
-	if u.Opaque == "" {
-		u.Opaque = escapedPath(r) // the client's bytes: URL would escape some of them anew
+	o.url = *r.URL
+	if o.url.Opaque == "" {
+		o.url.Opaque = escapedPath(r) // the client's bytes: URL would escape some of them anew
 	}
-	out.URL = &u
+	out.URL = &o.url
 	return true
 }
 

@@ -2,18 +2,16 @@ package proxy
 
 import (
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 )
 
-// setForwarding says in h what is known of the client. What a trusted proxy said of it is in h
-// and is extended; cleanRequest has removed what others said.
-func setForwarding(h http.Header, r *http.Request, x *Exchange, trusted bool) {
-	forwardedFor, peer := "", ""
-	if x.Peer.IsValid() {
-		peer = x.Peer.String()
-	}
-	forwardedFor = peer
+// setForwarding says in the header of o what is known of the client. What a trusted proxy said
+// of it is there and is extended; cleanRequest has removed what others said.
+func setForwarding(o *outgoing, r *http.Request, x *Exchange, trusted bool) {
+	h, peer := o.request.Header, peerText(r.RemoteAddr, x.Peer)
+	forwardedFor := peer
 	proto, host, port := x.Scheme, x.Host, ""
 	if i := strings.LastIndexByte(r.Host, ':'); i >= 0 && !strings.HasSuffix(r.Host, "]") {
 		port = r.Host[i+1:]
@@ -49,9 +47,8 @@ func setForwarding(h http.Header, r *http.Request, x *Exchange, trusted bool) {
 	if x.ClientIP != x.Peer {
 		clientIP = x.ClientIP.String()
 	}
-	values := [...]string{forwardedFor, proto, host, port, x.RequestID, clientIP, strconv.Itoa(hops(h) + 1)}
-	held := values[:]
-	set := func(name string, i int) { h[name] = held[i : i+1 : i+1] }
+	o.fields = [...]string{forwardedFor, proto, host, port, x.RequestID, clientIP, strconv.Itoa(hops(h) + 1)}
+	set := func(name string, i int) { h[name] = o.fields[i : i+1 : i+1] }
 	if peer != "" {
 		set("X-Forwarded-For", 0)
 		set("X-Real-Ip", 5)
@@ -61,6 +58,18 @@ func setForwarding(h http.Header, r *http.Request, x *Exchange, trusted bool) {
 	set("X-Forwarded-Port", 3)
 	set("X-Request-Id", 4)
 	set(HopsHeader, 6)
+}
+
+// peerText is peer as text, "" if it is the zero Addr. It is part of remote, from which peer was
+// read, where that spells it as we do.
+func peerText(remote string, peer netip.Addr) string {
+	if !peer.IsValid() {
+		return ""
+	}
+	if i := strings.LastIndexByte(remote, ':'); i > 0 && peer.Is4() && strings.IndexByte(remote, '[') < 0 {
+		return remote[:i]
+	}
+	return peer.String()
 }
 
 // HopsHeader counts the instances of Fairlead that a request went through. A configuration can

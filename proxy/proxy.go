@@ -60,7 +60,11 @@ func (p *Proxy) InFlight() int { return int(p.inFlight.Load()) }
 // Connection: close, HTTP/2 clients GOAWAY. New connections are still served.
 func (p *Proxy) Drain() { p.draining.Store(true) }
 
-var writers = sync.Pool{New: func() any { return &responseWriter{x: new(Exchange)} }}
+var writers = sync.Pool{New: func() any {
+	w := &responseWriter{x: new(Exchange)}
+	w.out.interim.hook = w.out.interim.relay
+	return w
+}}
 
 // starting is answered before the first table is live.
 var starting = Answer{http.StatusServiceUnavailable, "starting"}
@@ -96,6 +100,7 @@ func (p *Proxy) serve(rw http.ResponseWriter, r *http.Request, refusal Answer) {
 		if !abort && v == nil {
 			// After a panic something may still hold w.
 			w.ResponseWriter = nil
+			w.out.clear()
 			writers.Put(w)
 		}
 		if abort {

@@ -15,22 +15,21 @@ const maxInterim = 8
 
 // interim passes 1xx responses on while the request waits for its final one.
 type interim struct {
+	hook func(code int, header http.Header) error // relay, bound once
+
 	w       http.ResponseWriter
 	enabled bool // not for HTTP/1.0 clients, which know none
-
-	mu      sync.Mutex
-	stopped bool
 	count   int
 }
 
-// relay is called while the response is waited for, perhaps on another goroutine.
+func (i *interim) begin(w http.ResponseWriter, enabled bool) { i.w, i.enabled, i.count = w, enabled, 0 }
+
+// relay is called while Pool.Do has not returned.
 func (i *interim) relay(code int, header http.Header) error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	if i.count++; i.count > maxInterim {
 		return fmt.Errorf("upstream sent more than %d interim responses", maxInterim)
 	}
-	if i.stopped || !i.enabled || code == http.StatusContinue {
+	if !i.enabled || code == http.StatusContinue {
 		return nil // the server sends 100 itself, once the body is read
 	}
 	h := i.w.Header()
@@ -44,13 +43,6 @@ func (i *interim) relay(code int, header http.Header) error {
 		h[name] = values
 	}
 	return nil
-}
-
-// stop ends it: from now on the header belongs to the final response.
-func (i *interim) stop() {
-	i.mu.Lock()
-	i.stopped = true
-	i.mu.Unlock()
 }
 
 // respond sends resp to the client, each part as it comes.

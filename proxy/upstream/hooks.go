@@ -8,7 +8,8 @@ import (
 // Hooks are what the caller of Pool.Do takes part in. The zero value is ready for use.
 type Hooks struct {
 	// Interim is called for each 1xx response but 101, by the goroutine of Do or, over HTTP/2,
-	// by another one while that waits. The header is valid until it returns. An error ends the
+	// by another one while that waits; not when Do has returned. The header is valid until it
+	// returns. An error ends the
 	// request, which is not retried. Nil: they are dropped.
 	Interim func(code int, header http.Header) error
 	// Abandoned is asked, about twenty times a second while the request waits longer than

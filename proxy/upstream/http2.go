@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -23,6 +22,10 @@ type try struct {
 	reused    bool
 	answered  bool // the first byte of a response came
 
+	// relaying is held while Hooks.Interim runs, and after ended it does not.
+	relaying sync.Mutex
+	ended    bool
+
 	body *sentBody // nil: the request has no body
 }
 
@@ -38,10 +41,11 @@ func (e *Endpoint) sendHTTP2(g *engine, req *http.Request, a *Attempts) (*http.R
 		GotFirstResponseByte: t.gotFirstByte,
 	}
 	if f := a.hooks.Interim; f != nil {
-		trace.Got1xxResponse = func(code int, h textproto.MIMEHeader) error { return f(code, http.Header(h)) }
+		trace.Got1xxResponse = func(code int, h textproto.MIMEHeader) error { return t.relay(f, code, http.Header(h)) }
 	}
 	v := newVigil(req.Context(), &a.hooks)
 	resp, err := g.http2.RoundTrip(e.outgoing(httptrace.WithClientTrace(v.ctx, trace), req, t))
+	t.endRelay()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at.Reused = t.reused
@@ -87,15 +91,19 @@ func (e *Endpoint) outgoing(ctx context.Context, req *http.Request, t *try) *htt
 	}
 	// Whether a body may be sent again is decided here, not by the Transport.
 	out.GetBody = nil
-	if _, ok := req.Header["User-Agent"]; !ok {
-		out.Header = cloneHeader(req.Header)
+	// The Transport may still read the header of a request that was given up, which is then
+	// used for another one.
+	out.Header = req.Header.Clone()
+	if out.Header == nil {
+		out.Header = make(http.Header)
+	}
+	if _, ok := out.Header["User-Agent"]; !ok {
 		out.Header["User-Agent"] = nil // or the Transport would add its own
 	}
 	// The Transport sends a POST twice if it has such a key (Request.isReplayable). It looks for
 	// the canonical spelling only, and the case of a name has no meaning on the wire.
 	for _, key := range [...]string{"Idempotency-Key", "X-Idempotency-Key"} {
 		if values, ok := out.Header[key]; ok && !idempotent(req.Method) {
-			out.Header = cloneHeader(out.Header)
 			delete(out.Header, key)
 			out.Header[strings.ToLower(key)] = values
 		}
@@ -103,11 +111,21 @@ func (e *Endpoint) outgoing(ctx context.Context, req *http.Request, t *try) *htt
 	return out
 }
 
-func cloneHeader(h http.Header) http.Header {
-	if h == nil {
-		return make(http.Header)
+// relay calls f for a 1xx response, if RoundTrip has not returned: the Transport may have read
+// one just when the request was given up.
+func (t *try) relay(f func(int, http.Header) error, code int, h http.Header) error {
+	t.relaying.Lock()
+	defer t.relaying.Unlock()
+	if t.ended {
+		return context.Canceled
 	}
-	return maps.Clone(h)
+	return f(code, h)
+}
+
+func (t *try) endRelay() {
+	t.relaying.Lock()
+	defer t.relaying.Unlock()
+	t.ended = true
 }
 
 // gotConn is called for each connection that the Transport takes for the request: after a
