@@ -25,6 +25,7 @@ func buildNodes() error {
 		{filepath.Join(moduleDir(), "coredns"), "coredns", "."},
 		{filepath.Join(moduleDir(), ".."), "web", "./echo/web"},
 		{filepath.Join(moduleDir(), ".."), "pack", "./image/pack"},
+		{filepath.Join(moduleDir(), ".."), "helm", "helm.sh/helm/v3/cmd/helm"},
 	} {
 		if err := build(program.dir, program.name, program.pkg, "-trimpath", "-ldflags", "-s -w"); err != nil {
 			return err
@@ -42,8 +43,8 @@ func buildNodes() error {
 
 func archive(program string) string { return binary(program) + ".oci.tar" }
 
-// packImages returns the archives that buildNodes wrote.
-func packImages() ([]string, error) {
+// archives are the files of the images, which buildNodes wrote.
+func archives() ([]string, error) {
 	var files []string
 	for _, image := range images {
 		if _, err := os.Stat(archive(image.program)); err != nil {

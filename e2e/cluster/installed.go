@@ -19,11 +19,16 @@ type Installed struct {
 // Installed waits for the address of a Service of type LoadBalancer.
 func (c *Cluster) Installed(t testing.TB, namespace, service string) *Installed {
 	t.Helper()
-	i := &Installed{}
+	var address string
 	Eventually(t, time.Minute, "Service "+namespace+"/"+service+" has an address", func() bool {
-		i.Address = c.Kubectl(t, "get", "service", service, "-n", namespace, "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
-		return i.Address != ""
+		address = c.Kubectl(t, "get", "service", service, "-n", namespace, "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
+		return address != ""
 	})
+	return newInstalled(t, address)
+}
+
+func newInstalled(t testing.TB, address string) *Installed {
+	i := &Installed{Address: address}
 	i.client = &http.Client{
 		Timeout:       10 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -52,7 +52,7 @@ func (c *Cluster) startNodes(t testing.TB, n int) {
 	if err := bypassBridgeFilter(); err != nil {
 		t.Fatal(err)
 	}
-	images, err := packImages()
+	images, err := archives()
 	if err != nil {
 		t.Fatal(err)
 	}
