@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"io"
 	"net/http"
 	"net/netip"
 	"time"
@@ -116,6 +117,25 @@ func (w *responseWriter) Write(b []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(b)
 	w.x.BytesOut += int64(n)
 	return n, err
+}
+
+// CanSplice reports whether the server lets the kernel move the rest of the body.
+func (w *responseWriter) CanSplice() bool { return canSplice(w.ResponseWriter) }
+
+// ReadFrom implements io.ReaderFrom. It is for those that have asked CanSplice.
+func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
+	from, ok := w.ResponseWriter.(io.ReaderFrom)
+	if !ok || w.x.Status == 0 {
+		return io.Copy(struct{ io.Writer }{w}, src)
+	}
+	n, err := from.ReadFrom(src)
+	w.x.BytesOut += n
+	return n, err
+}
+
+func canSplice(v any) bool {
+	s, ok := v.(interface{ CanSplice() bool })
+	return ok && s.CanSplice()
 }
 
 // exchangeOf finds the Exchange behind w, which may have been wrapped by policies.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/fairlead-ingress/fairlead/proxy/http1"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
@@ -102,11 +103,24 @@ var errClientWrite = errors.New("the client takes no more")
 
 var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
+// splice has the kernel move a long body from one connection to the other, as it comes.
+func splice(w http.ResponseWriter, resp *http.Response) error {
+	_, err := resp.Body.(io.WriterTo).WriteTo(w)
+	var failed *http1.WriterError
+	if errors.As(err, &failed) {
+		return fmt.Errorf("%w: %w", errClientWrite, failed.Err)
+	}
+	return err
+}
+
 // stream copies the body of resp. It flushes whenever upstream has, for the moment, nothing
 // more to give: events and drips are not held back, bulk is not cut into small writes.
 func (f *forwarder) stream(w http.ResponseWriter, resp *http.Response) error {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		return nil
+	}
+	if canSplice(resp.Body) && canSplice(w) {
+		return splice(w, resp)
 	}
 	buf := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(buf)

@@ -13,17 +13,21 @@ func (e *WriterError) Error() string { return e.Err.Error() }
 
 func (e *WriterError) Unwrap() error { return e.Err }
 
+// CanSplice reports whether WriteTo gives an io.ReaderFrom the connection itself.
+func (b *clientBody) CanSplice() bool {
+	_, clear := b.conn.nc.(*net.TCPConn)
+	return clear && b.err == nil && b.framing == framingLength && b.left >= minSplice
+}
+
 // WriteTo writes the body to w. An error of w is a *WriterError, others are as those of Read. Of a
 // long body with a Content-Length over cleartext, w is given the connection itself, as an
 // io.LimitedReader of a *net.TCPConn, if it is an io.ReaderFrom: the kernel can move the bytes then.
 func (b *clientBody) WriteTo(w io.Writer) (int64, error) {
 	var sent int64
-	if from, ok := w.(io.ReaderFrom); ok && b.err == nil && b.framing == framingLength && b.left >= minSplice {
-		if tcp, ok := b.conn.nc.(*net.TCPConn); ok {
-			n, err := b.splice(w, from, tcp)
-			if sent = n; err != nil {
-				return sent, err
-			}
+	if from, ok := w.(io.ReaderFrom); ok && b.CanSplice() {
+		n, err := b.splice(w, from, b.conn.nc.(*net.TCPConn))
+		if sent = n; err != nil {
+			return sent, err
 		}
 	}
 	buf := getBuffer(8 * smallBuffer)

@@ -8,6 +8,11 @@ import (
 // minSplice is the least that is worth two more system calls for each piece.
 const minSplice = 64 << 10
 
+// CanSplice reports whether ReadFrom lets the kernel move what it is given.
+func (w *writer) CanSplice() bool {
+	return w.t.c.tcp != nil && w.framing == sized && w.length-w.written >= minSplice && w.err == nil
+}
+
 // ReadFrom writes what src has. When src is a *net.TCPConn, or an io.LimitedReader of one, the
 // client's connection is cleartext, and the response has a Content-Length of which much is
 // left, the kernel moves the bytes.
@@ -16,9 +21,9 @@ func (w *writer) ReadFrom(src io.Reader) (int64, error) {
 	if w.status == 0 {
 		w.WriteHeader(200)
 	}
-	if left := w.length - w.written; w.t.c.tcp != nil && w.framing == sized && left >= minSplice {
+	if w.CanSplice() {
 		if from, most, ok := tcpSource(src); ok && most >= minSplice {
-			n, err := w.splice(from, min(left, most))
+			n, err := w.splice(from, min(w.length-w.written, most))
 			if limited, ok := src.(*io.LimitedReader); ok {
 				limited.N -= n
 			}

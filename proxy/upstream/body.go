@@ -98,6 +98,12 @@ func (b *receivedBody) Read(p []byte) (int, error) {
 	return n, b.passed(int64(n), err)
 }
 
+// CanSplice reports whether WriteTo gives an io.ReaderFrom the connection itself.
+func (b *receivedBody) CanSplice() bool {
+	s, ok := b.source.(interface{ CanSplice() bool })
+	return ok && s.CanSplice()
+}
+
 // WriteTo lets the kernel move the bytes where it can. An error of w is an *http1.WriterError.
 func (b *receivedBody) WriteTo(w io.Writer) (int64, error) {
 	from, ok := b.source.(io.WriterTo)
