@@ -148,7 +148,7 @@ func (a *asking) run(ctx context.Context, text string, w io.Writer) error {
 		var done func()
 		if state, done, err = a.state(ctx, s, controller); err == nil {
 			defer done()
-			e = explainWith(ctx, explain.New(state), q, a.probe)
+			e = explainWith(ctx, explain.New(state), q, a.probe, false)
 		}
 	}
 	if err != nil {

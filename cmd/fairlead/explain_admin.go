@@ -76,7 +76,7 @@ func (in *instance) explainAsked(ctx context.Context, v url.Values, probe bool) 
 		return nil, errNotReady
 	}
 	state.Controller = controller
-	return explainWith(ctx, explain.New(state), q, probe), nil
+	return explainWith(ctx, explain.New(state), q, probe, true), nil
 }
 
 // explained is what is live now, for questions.

@@ -67,19 +67,8 @@ func (v *View) surroundings() []Step {
 		w := &walk{View: v, q: Question{URL: &url.URL{Scheme: "http", Host: "any"}}}
 		steps = append(steps, w.frontService(s, "80").step(Listener))
 	}
-	if ready, pods := 0, 0; v.around.Unread["Pod"] == nil {
-		for _, p := range v.pods["kube-system"] {
-			if p.Labels["k8s-app"] == "kube-dns" {
-				pods++
-				if reason, _ := diagnose(p); reason == "" {
-					ready++
-				}
-			}
-		}
-		if pods > 0 && ready == 0 {
-			steps = append(steps, broken("DNSPodsNotReady", "none of the "+plural(pods, "Pod")+" of the cluster's DNS is ready",
-				"see why: kubectl -n kube-system describe pods -l k8s-app=kube-dns").step(DNS))
-		}
+	if f, dead := v.dnsPods(); dead {
+		steps = append(steps, f.step(DNS))
 	}
 	for _, l := range v.around.Leases {
 		if l.Namespace != v.Controller.Namespace || !strings.HasPrefix(l.Name, "fairlead") || l.Spec.RenewTime == nil || l.Spec.LeaseDurationSeconds == nil {

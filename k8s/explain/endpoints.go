@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +20,13 @@ func (w *walk) endpoints() finding {
 	case w.service.Spec.Type == corev1.ServiceTypeExternalName:
 		if len(w.to.Addresses) == 0 {
 			return skip("ExternalName", "the name is never proxied to")
+		}
+		if f, told := w.nameService(w.to.Addresses[0].Host); told {
+			if w.backendAnswers() {
+				w.settle(http.StatusBadGateway)
+			}
+			f.objects = append(f.objects, w.serviceName())
+			return f
 		}
 		return fine("ExternalName", "the name "+w.to.Addresses[0].String()+" is looked up for each connection", w.serviceName())
 	}

@@ -33,6 +33,9 @@ func (w *walk) dns() finding {
 	a := w.q.Answer
 	switch {
 	case a != nil && a.Silent:
+		if f, told := w.nameService(host); told && !w.external() {
+			return f
+		}
 		return broken("DNSSilent", fmt.Sprintf("no DNS server answered for %s: %v", host, a.Err),
 			"see whether the cluster's DNS runs: kubectl -n kube-system get pods -l k8s-app=kube-dns")
 	case a != nil && len(a.Addresses) == 0:
@@ -84,8 +87,15 @@ func (w *walk) listener() finding {
 		return broken("ListenerDisabled", "the proxy does not listen for "+scheme,
 			fmt.Sprintf("set --%s-address: %s", scheme, kubectl(w.Controller.Namespace, "edit deployment fairlead")))
 	}
+	tried, were := w.fronts()
 	if f, known := w.front(port); known {
+		if were {
+			return worst(f, tried)
+		}
 		return f
+	}
+	if were {
+		return tried
 	}
 	for _, l := range w.Listeners {
 		if l.Scheme == scheme && strconv.Itoa(int(l.Port)) == port {

@@ -179,41 +179,48 @@ func (w *walk) admitsClients() finding {
 // admitsDNS judges the ways to the cluster's DNS: that of the controller decides when the
 // backend is a name, and that of the backend's Pods is theirs to need.
 func (w *walk) admitsDNS() finding {
-	server := party{namespace: "kube-system", labels: map[string]string{"k8s-app": "kube-dns"}, name: "DNS"}
-	for _, p := range w.pods["kube-system"] {
-		if p.Labels["k8s-app"] == "kube-dns" {
-			server = podParty(p)
-			break
-		}
-	}
 	judge := func(from party) (finding, bool) {
-		if from.namespace == "" {
+		protocol, by := w.refusesDNS(from)
+		if len(by) == 0 {
 			return finding{}, false
 		}
-		for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
-			got, by := w.admit(netv1.PolicyTypeEgress, from, server, 53, protocol)
-			if got != refused {
-				continue
-			}
-			f := refusal("DNSNotAdmitted", by, fmt.Sprintf("%s does not let %s ask DNS over %s port 53", policyNames(by), from.name, protocol), "admit port 53 of namespace kube-system", from)
-			f.verdict = Warning
-			return f, true
-		}
-		return finding{}, false
+		f := refusal("DNSNotAdmitted", by, fmt.Sprintf("%s does not let %s ask DNS over %s port 53", policyNames(by), from.name, protocol), "admit port 53 of namespace kube-system", from)
+		f.verdict = Warning
+		return f, true
 	}
-	external := w.service != nil && w.service.Spec.Type == corev1.ServiceTypeExternalName
 	for _, c := range w.controllers() {
 		if f, bad := judge(c); bad {
-			if external {
+			if w.external() {
 				f.verdict = Broken
 			}
 			return f
 		}
 	}
-	if w.service != nil && len(w.to.Addresses) > 0 && !external {
+	if w.service != nil && len(w.to.Addresses) > 0 && !w.external() {
 		if f, bad := judge(w.backendParty(w.to.Addresses[0].Host)); bad {
 			return f
 		}
 	}
 	return fine("Admitted", "NetworkPolicies admit DNS")
+}
+
+// refusesDNS returns the NetworkPolicies that keep a Pod from the cluster's DNS, and over which
+// protocol; none when it may ask.
+func (v *View) refusesDNS(from party) (corev1.Protocol, []*netv1.NetworkPolicy) {
+	if from.namespace == "" {
+		return "", nil
+	}
+	server := party{namespace: "kube-system", labels: map[string]string{"k8s-app": "kube-dns"}, name: "DNS"}
+	for _, p := range v.pods["kube-system"] {
+		if p.Labels["k8s-app"] == "kube-dns" {
+			server = podParty(p)
+			break
+		}
+	}
+	for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
+		if got, by := v.admit(netv1.PolicyTypeEgress, from, server, 53, protocol); got == refused {
+			return protocol, by
+		}
+	}
+	return "", nil
 }

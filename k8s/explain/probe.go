@@ -29,8 +29,8 @@ func (w *walk) probe() finding {
 	if len(w.q.Probes) == 0 {
 		return skip("NotProbed", "no connection was tried; --probe does")
 	}
-	look := "look at the network from a Pod of the controller's: " + kubectl(w.Controller.Namespace, "get pods -o wide")
-	var endpoints, failed, failedVIP int
+	var failed, reached []string
+	failedVIP := false
 	var first *Attempt
 	var lines []string
 	for i := range w.q.Probes {
@@ -40,41 +40,69 @@ func (w *walk) probe() finding {
 			line = fmt.Sprintf("%s: %v", a.Target, a.Err)
 		}
 		lines = append(lines, line)
-		if a.ClusterIP {
-			if a.Fault != "" {
-				failedVIP++
-			}
+		switch {
+		case a.ClusterIP:
+			failedVIP = failedVIP || a.Fault != ""
 			continue
-		}
-		endpoints++
-		if a.Fault != "" {
-			failed++
+		case a.Fault != "":
+			failed = append(failed, a.Target)
 			if first == nil {
 				first = a
 			}
-		} else if a.LargeLost {
+		default:
+			reached = append(reached, a.Target)
+		}
+		if f, both := w.overlap(a); both {
+			f.detail += "; " + line
+			if len(w.to.Addresses) > 1 {
+				f.verdict = Warning // the others may answer
+			} else {
+				w.failing(first)
+			}
+			return f
+		}
+		if a.LargeLost {
 			return broken("LargeRequestLost", a.Target+" answers small requests and not large ones: packets of full size are lost on the way",
 				"lower the MTU of the Pods' network: kubectl -n kube-system get pods -o wide", w.serviceName())
 		}
 	}
 	detail := strings.Join(some(lines, 5), "; ")
 	switch {
-	case failed > 0 && failed == endpoints:
-		if w.backendAnswers() {
-			status := http.StatusBadGateway
-			if first.Fault == "ConnectTimeout" || first.Fault == "ResponseTimeout" {
-				status = http.StatusGatewayTimeout
-			}
-			w.settle(status)
-		}
-		return broken(first.Fault, detail, look, w.serviceName())
-	case failed > 0:
-		return warn("SomeUnreachable", detail, look, w.serviceName())
-	case failedVIP > 0:
+	case first == nil && failedVIP:
 		return warn("ClusterIPUnreachable", detail+"; the Pods can be reached and the Service's address cannot: kube-proxy is at fault, which this proxy does not need",
 			"see whether it runs: kubectl -n kube-system get pods -l k8s-app=kube-proxy", w.serviceName())
+	case first == nil:
+		return fine("Reachable", detail, w.serviceName())
+	case len(reached) > 0:
+		return warn("SomeUnreachable", detail+w.where(failed, reached), w.networkRemedy(first.Fault), w.serviceName())
 	}
-	return fine("Reachable", detail, w.serviceName())
+	w.failing(first)
+	return broken(first.Fault, detail+w.where(failed, reached), w.networkRemedy(first.Fault), w.serviceName())
+}
+
+// failing settles the status of a request whose endpoints all fail as a does; nil fails not.
+func (w *walk) failing(a *Attempt) {
+	if a == nil || !w.backendAnswers() {
+		return
+	}
+	status := http.StatusBadGateway
+	if a.Fault == "ConnectTimeout" || a.Fault == "ResponseTimeout" {
+		status = http.StatusGatewayTimeout
+	}
+	w.settle(status)
+}
+
+// networkRemedy is what to do about a fault of connections.
+func (w *walk) networkRemedy(fault Reason) string {
+	switch fault {
+	case "NoRoute":
+		return "the network plugin has no route to the Pods here, see its Pods: kubectl -n kube-system get pods -o wide"
+	case "ConnectTimeout":
+		return "a firewall or a NetworkPolicy drops the packets, let those between the nodes through: kubectl get nodes -o wide"
+	case "ConnectionRefused":
+		return "see on which port and address the container listens: " + kubectl(w.key.Namespace, "get endpointslices -l kubernetes.io/service-name="+w.key.Service)
+	}
+	return "look at the network from a Pod of the controller's: " + kubectl(w.Controller.Namespace, "get pods -o wide")
 }
 
 // Target is where a connection can be tried to see whether a Question's backend answers.

@@ -25,6 +25,15 @@ type Question struct {
 	Answer *Answer
 	// Probes are connections that were tried; nil when none were.
 	Probes []Attempt
+	// Fronts are connections to the way in that were tried.
+	Fronts []FrontAttempt
+	// Inside says that an instance asks, which may not reach what leads clients to it.
+	Inside bool
+	// Local are the networks of the machine that tried, each with its address there.
+	Local []netip.Prefix
+	// Lookups are what servers said of the backend's name, or else of the URL's host; the
+	// first is that of the machine itself. Nil when nobody was asked.
+	Lookups []Lookup
 }
 
 // Answer is what DNS says of a host.

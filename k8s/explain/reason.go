@@ -31,6 +31,8 @@ func ownReasons() []ReasonDoc {
 		{"StatusIsName", "The status of the Ingress has a name and no address: DNS answers cannot be compared."},
 		{"NameNotFound", "DNS has no address for the host."},
 		{"DNSSilent", "No DNS server answered."},
+		{"DNSMisconfigured", "The cluster's DNS knows a name that the configured server does not."},
+		{"DNSServiceUnreachable", "The Pods of the cluster's DNS answer, and its Service does not."},
 		{"Answers", "DNS has addresses for the host."},
 
 		{"Listening", "The port of the URL is open."},
@@ -41,6 +43,9 @@ func ownReasons() []ReasonDoc {
 		{"NodePortOnly", "The controller's Service is of type NodePort, and the URL does not name a node port."},
 		{"ServiceNotExposed", "The controller's Service is of type ClusterIP: it cannot be reached from outside."},
 		{"LoadBalancerPending", "The controller's Service of type LoadBalancer has no address."},
+		{"FrontDropped", "Packets to the address of the URL are dropped: a firewall is closed, or the address leads nowhere."},
+		{"FrontRefused", "Nothing listens at the address and port of the URL: a load balancer or node port does not lead to the controller."},
+		{"FrontNoRoute", "The address of the URL cannot be reached."},
 		{"ControllerNotReady", "No Pod of the controller is ready."},
 		{"TooManyFields", "The request has more header fields than are accepted."},
 
@@ -92,7 +97,7 @@ func ownReasons() []ReasonDoc {
 		{"EndpointsReady", "There are endpoints to send the request to."},
 		{"TerminatingEndpoints", "All endpoints that serve are shutting down."},
 		{"SomeEndpointsNotReady", "Some endpoints are not ready."},
-		{"AddressConflict", "An endpoint has the address of a node or of two Pods."},
+		{"AddressConflict", "An endpoint has the address of a node, of two Pods, or of another network."},
 		{"StaleEndpoints", "An endpoint is of no Pod that the Service selects."},
 		{"SelectorMatchesNothing", "No Pod has the labels that the Service selects."},
 		{"NoSelector", "The Service has no selector: its endpoints are written by hand."},
