@@ -86,6 +86,16 @@ func stripMeta(m *metav1.ObjectMeta) {
 	delete(m.Annotations, corev1.LastAppliedConfigAnnotation)
 }
 
+// stripConfigMap keeps what settings are made of.
+func stripConfigMap(c *corev1.ConfigMap) {
+	stripMeta(&c.ObjectMeta)
+	c.Labels, c.Annotations, c.BinaryData = nil, nil, nil
+}
+
+func sameConfigMap(old, now *corev1.ConfigMap) bool {
+	return old.UID == now.UID && maps.Equal(old.Data, now.Data)
+}
+
 func stripClass(c *netv1.IngressClass)        { stripMeta(&c.ObjectMeta) }
 func stripService(s *corev1.Service)          { stripMeta(&s.ObjectMeta) }
 func stripSlice(s *discoveryv1.EndpointSlice) { stripMeta(&s.ObjectMeta) }

@@ -31,6 +31,9 @@ type ClusterOptions struct {
 	PublishService, DefaultBackend types.NamespacedName
 	// DefaultCertificate is a Secret that is read as if an Ingress named it.
 	DefaultCertificate types.NamespacedName
+	// ConfigMap is the controller's. All of its namespace are read, as it may name others
+	// there. The zero name is none, and none is read.
+	ConfigMap types.NamespacedName
 	// AssumedClass takes the place of all IngressClasses while they may not be read, as
 	// with a Role of one namespace; nil when they must be read.
 	AssumedClass *netv1.IngressClass
@@ -61,7 +64,9 @@ type Cluster struct {
 	slices    []*mirror[*discoveryv1.EndpointSlice]
 	tls       *mirror[*corev1.Secret]
 	named     namedSecrets
-	statuses  statuses
+	// configMaps is nil without ClusterOptions.ConfigMap.
+	configMaps *mirror[*corev1.ConfigMap]
+	statuses   statuses
 
 	byService map[types.NamespacedName][]*discoveryv1.EndpointSlice // the lists are not changed in place
 	stale     stale
@@ -71,7 +76,7 @@ type Cluster struct {
 }
 
 // stale says which parts of the last Snapshot are out of date.
-type stale struct{ ingresses, classes, services, slices, secrets bool }
+type stale struct{ ingresses, classes, services, slices, secrets, configMaps bool }
 
 // pendingEvents is what the change at hand has to notify when the lock is released.
 type pendingEvents struct {
@@ -119,6 +124,13 @@ func NewCluster(o ClusterOptions) *Cluster {
 			c.stale.secrets, c.events.full = true, true
 			c.named.settle(keyOf(cmp.Or(now, old)))
 		},
+	}
+	if namespace := o.ConfigMap.Namespace; namespace != "" {
+		c.configMaps = &mirror[*corev1.ConfigMap]{
+			cluster: c, kind: "ConfigMap", resource: resourceOf(core.ConfigMaps(namespace).List, core.ConfigMaps(namespace).Watch),
+			strip: stripConfigMap, same: sameConfigMap,
+			changed: func(_, _ *corev1.ConfigMap) { c.stale.configMaps, c.events.full = true, true },
+		}
 	}
 	addService := func(namespace, name string) {
 		m := &mirror[*corev1.Service]{
@@ -188,7 +200,7 @@ func (c *Cluster) Snapshot() *ingress.Snapshot {
 	if c.last != nil {
 		s = *c.last
 	} else {
-		c.stale = stale{ingresses: true, classes: true, services: true, slices: true, secrets: true}
+		c.stale = stale{ingresses: true, classes: true, services: true, slices: true, secrets: true, configMaps: true}
 	}
 	if c.stale.ingresses {
 		s.Ingresses = slices.AppendSeq(make([]*netv1.Ingress, 0, len(c.ingresses.objects)), maps.Values(c.ingresses.objects))
@@ -209,6 +221,9 @@ func (c *Cluster) Snapshot() *ingress.Snapshot {
 		s.Secrets = make(map[types.NamespacedName]*corev1.Secret, len(c.tls.objects)+len(c.named.readers))
 		c.named.copyTo(s.Secrets)
 		maps.Copy(s.Secrets, c.tls.objects)
+	}
+	if c.stale.configMaps && c.configMaps != nil {
+		s.ConfigMaps = maps.Clone(c.configMaps.objects)
 	}
 	c.stale = stale{}
 	c.last = &s
@@ -335,6 +350,9 @@ type anyMirror interface {
 
 func (c *Cluster) mirrors() []anyMirror {
 	all := []anyMirror{c.ingresses, c.classes, c.tls}
+	if c.configMaps != nil {
+		all = append(all, c.configMaps)
+	}
 	for _, m := range c.services {
 		all = append(all, m)
 	}

@@ -166,7 +166,7 @@ func equalProblem(p, q ingress.Problem) bool {
 // equalConfig reports whether two configurations are the same, rule by rule in their order.
 // Rules that are the same pointer, which is nearly all of them, cost nothing.
 func equalConfig(a, b proxy.Config) bool {
-	return a.DefaultBackend == b.DefaultBackend &&
+	return a.DefaultBackend == b.DefaultBackend && reflect.DeepEqual(a.Trust, b.Trust) &&
 		slices.EqualFunc(a.Rules, b.Rules, func(r, s *proxy.Rule) bool { return r == s || reflect.DeepEqual(r, s) })
 }
 

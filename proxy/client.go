@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 )
 
 // peerAddr is the address at the other end of r's connection; the zero Addr when it is not
@@ -24,8 +26,29 @@ func addrOf(a net.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// trusts says whether the forwarding headers of addr are believed.
-func (p *Proxy) trusts(addr netip.Addr) bool { return contains(p.TrustedProxies, addr) }
+// trust is whose forwarding fields a table believes.
+type trust struct {
+	proxy *Proxy // has those of the command line
+	more  []netip.Prefix
+	// forwardedFor is the field with the client's address.
+	forwardedFor string
+}
+
+// trustOf is what p and a Config believe together.
+func (p *Proxy) trustOf(t policy.Trust) *trust {
+	made := &trust{proxy: p, more: t.Proxies, forwardedFor: t.ForwardedFor}
+	if made.forwardedFor == "" {
+		made.forwardedFor = forwardedForField
+	}
+	return made
+}
+
+const forwardedForField = "X-Forwarded-For"
+
+// believes says whether the forwarding fields of addr are believed.
+func (t *trust) believes(addr netip.Addr) bool {
+	return contains(t.proxy.TrustedProxies, addr) || contains(t.more, addr)
+}
 
 func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
 	for _, prefix := range prefixes {
@@ -39,7 +62,7 @@ func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
 // clientIP walks X-Forwarded-For from the right, where the nearest proxy wrote, to the first
 // address that is not a trusted proxy: what stands left of it anybody may have made up. An
 // entry that is no address ends the walk at the one before it. Call it for trusted peers.
-func (p *Proxy) clientIP(peer netip.Addr, forwardedFor []string) netip.Addr {
+func (t *trust) clientIP(peer netip.Addr, forwardedFor []string) netip.Addr {
 	client := peer
 	for i := len(forwardedFor) - 1; i >= 0; i-- {
 		line := forwardedFor[i]
@@ -55,7 +78,7 @@ func (p *Proxy) clientIP(peer netip.Addr, forwardedFor []string) netip.Addr {
 				return client
 			}
 			client = addr
-			if !p.trusts(addr) {
+			if !t.believes(addr) {
 				return client
 			}
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestClientIP(t *testing.T) {
-	p := &Proxy{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}}
+	p := &trust{forwardedFor: forwardedForField, proxy: &Proxy{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}}}
 	tests := map[string]struct {
 		peer  string
 		lines []string
@@ -86,13 +86,13 @@ func TestForwardingHeaders(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := &Proxy{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+			p := &trust{forwardedFor: forwardedForField, proxy: &Proxy{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}
 			r := &http.Request{Method: "GET", RequestURI: "/", Host: tt.host, Header: tt.in, RemoteAddr: netip.AddrPortFrom(netip.MustParseAddr(tt.peer), 1).String()}
 			x := &Exchange{Peer: peerAddr(r), Scheme: tt.scheme}
 			x.ClientIP = x.Peer
 			p.admit(x, r)
 			x.RequestID = "id"
-			trusted := p.trusts(x.Peer)
+			trusted := p.believes(x.Peer)
 			cleanRequest(tt.in, trusted)
 			setForwarding(&outgoing{request: http.Request{Header: tt.in}}, r, x, trusted)
 			if got := tt.in[HopsHeader]; len(got) != 1 || got[0] != "1" {

@@ -20,6 +20,7 @@ type Table struct {
 	// fallbackKey is where fallback leads to.
 	fallbackKey upstream.Key
 	unmatched   Recorder
+	trust       *trust
 	generation  uint64 // set by Swap
 }
 
@@ -85,6 +86,7 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 	t := &Table{
 		compiled: make(map[*Rule]*route, len(c.Rules)),
 		keys:     make(map[upstream.Key]struct{}, len(last.keys)),
+		trust:    p.trustOf(c.Trust),
 	}
 	var fresh []*Rule
 	entries := make([]*router.Route, 0, len(c.Rules))

@@ -14,6 +14,8 @@ type Config struct {
 	Rules []*Rule
 	// DefaultBackend answers what no Rule matches. The zero Key answers 404.
 	DefaultBackend upstream.Key
+	// Trust is of the forwarding fields, beside the Proxy's TrustedProxies.
+	Trust policy.Trust
 }
 
 // Rule is the plain-data input of one route. Two Rules that are deeply equal behave alike,

@@ -48,7 +48,7 @@ func (p *Proxy) Decide(t *Table, r *http.Request) Decision {
 	r = r.Clone(r.Context())
 	r.Body = http.NoBody
 	d := Decision{}
-	if d.Answer = p.admit(x, r); d.Answer != (Answer{}) {
+	if d.Answer = t.trust.admit(x, r); d.Answer != (Answer{}) {
 		d.Host, d.Err = x.Host, x.Err
 	} else {
 		d = t.decide(x.Host, escapedPath(r))

@@ -53,6 +53,7 @@ type Exchange struct {
 
 	Attempts upstream.Attempts
 
+	trusted      bool   // the peer's forwarding fields are believed
 	clientScheme string // that the client used, by what a trusted proxy says
 	path         string // canonical
 	sendPrefix   string // X-Forwarded-Prefix for the backend; empty for none of ours

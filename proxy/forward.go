@@ -85,15 +85,14 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // r, which nothing reads any more. False means that the header is not one to forward.
 func (f *forwarder) prepare(o *outgoing, r *http.Request, x *Exchange) bool {
 	out := &o.request
-	trusted := len(f.p.TrustedProxies) > 0 && f.p.trusts(x.Peer)
 	trailers := strings.EqualFold(r.Header.Get("Te"), "trailers")
-	if !cleanRequest(out.Header, trusted) {
+	if !cleanRequest(out.Header, x.trusted) {
 		return false
 	}
 	if trailers {
 		out.Header["Te"] = []string{"trailers"} // gRPC servers insist on it
 	}
-	setForwarding(o, r, x, trusted)
+	setForwarding(o, r, x, x.trusted)
 	if x.Rule != nil && x.Rule.Policies != nil && x.Rule.Policies.Profile == policy.Nginx {
 		// What backends behind ingress-nginx may read besides.
 		proto := out.Header["X-Forwarded-Proto"]

@@ -49,7 +49,7 @@ type Proxy struct {
 func New(pools *upstream.Registry) *Proxy {
 	p := &Proxy{Pools: pools, policies: newPolicies(pools)}
 	empty, _ := router.Build(nil, nil)
-	p.table.Store(&Table{routes: empty})
+	p.table.Store(&Table{routes: empty, trust: p.trustOf(policy.Trust{})})
 	return p
 }
 
@@ -114,7 +114,7 @@ func (p *Proxy) serve(rw http.ResponseWriter, r *http.Request, refusal Answer) {
 		starting.ServeHTTP(w, r)
 		return
 	}
-	a := p.admit(x, r)
+	a := t.trust.admit(x, r)
 	if len(p.DebugClients) > 0 {
 		w.debug = p.debugs(x, r.Header)
 	}
@@ -148,10 +148,11 @@ func (p *Proxy) serve(rw http.ResponseWriter, r *http.Request, refusal Answer) {
 
 // admit checks what is the same for every route and derives what is known of the client. An
 // Answer that is not zero refuses the request.
-func (p *Proxy) admit(x *Exchange, r *http.Request) Answer {
-	trusted := len(p.TrustedProxies) > 0 && p.trusts(x.Peer)
+func (t *trust) admit(x *Exchange, r *http.Request) Answer {
+	trusted := t.believes(x.Peer)
+	x.trusted = trusted
 	if trusted {
-		x.ClientIP = p.clientIP(x.Peer, r.Header["X-Forwarded-For"])
+		x.ClientIP = t.clientIP(x.Peer, r.Header[t.forwardedFor])
 	}
 	x.clientScheme = x.Scheme
 	if v := single(r.Header, "X-Forwarded-Proto"); trusted && (v == "http" || v == "https") {

@@ -120,7 +120,7 @@ func TestHostBesideAuthority(t *testing.T) {
 		}
 		r := &http.Request{Method: "GET", Host: "a.example", Proto: "HTTP/2.0", ProtoMajor: 2, RequestURI: "/", Header: p, RemoteAddr: "192.0.2.1:1"}
 		x := &Exchange{}
-		if got := f.admit(x, r); (got.Status == 400) != (status == 400) {
+		if got := f.Table().trust.admit(x, r); (got.Status == 400) != (status == 400) {
 			t.Errorf("Host %q beside :authority a.example: %v, want %d", host, got, status)
 		}
 		if status == 200 && r.Header["Host"] != nil {

@@ -53,7 +53,7 @@ func writeAnnotations(w io.Writer) error {
 	return table.Flush()
 }
 
-// annotationJSON is one key in the output of -o json.
+// annotationJSON is one key in the output of -o json, of annotations and of settings.
 type annotationJSON struct {
 	Key         string   `json:"key"`
 	Aliases     []string `json:"aliases,omitempty"`
@@ -66,20 +66,24 @@ type annotationJSON struct {
 	Doc         string   `json:"doc"`
 }
 
+func annotationOf(k policy.KeyDoc) annotationJSON {
+	a := annotationJSON{
+		Key: k.Name, Aliases: k.Aliases, Supported: k.Feature != "", Class: k.Class.String(), Value: k.Value,
+		Default: k.Default, SpecDefault: k.SpecDefault, Doc: strings.TrimSpace(k.Doc),
+	}
+	if !a.Supported {
+		a.Outcome = k.Outcome.String()
+	}
+	return a
+}
+
 func writeAnnotationsJSON(w io.Writer) error {
 	var all []annotationJSON
 	for _, k := range policy.Keys() {
 		if k.GlobalOnly {
 			continue
 		}
-		a := annotationJSON{
-			Key: k.Name, Aliases: k.Aliases, Supported: k.Feature != "", Class: k.Class.String(), Value: k.Value,
-			Default: k.Default, SpecDefault: k.SpecDefault, Doc: strings.TrimSpace(k.Doc),
-		}
-		if !a.Supported {
-			a.Outcome = k.Outcome.String()
-		}
-		all = append(all, a)
+		all = append(all, annotationOf(k))
 	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")

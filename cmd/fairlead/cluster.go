@@ -55,7 +55,7 @@ func newCluster(s settings, log *zap.Logger) (*cluster, error) {
 	}
 	fieldManager := lease + "-status"
 	options := k8s.ClusterOptions{
-		Client: client, Namespace: s.watchNamespace, PublishService: s.publish, DefaultCertificate: s.defaultCert,
+		Client: client, Namespace: s.watchNamespace, PublishService: s.publish, DefaultCertificate: s.defaultCert, ConfigMap: s.config,
 		DefaultBackend: types.NamespacedName{Namespace: s.defaultBackend.Namespace, Name: s.defaultBackend.Service},
 		FieldManager:   fieldManager, Log: log.Named("cluster"),
 	}

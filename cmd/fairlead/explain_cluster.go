@@ -31,7 +31,7 @@ func clusterState(ctx context.Context, s settings, c explain.Controller) (explai
 		return explain.State{}, nil, fmt.Errorf("API client: %w", err)
 	}
 	source := k8s.NewCluster(k8s.ClusterOptions{
-		Client: client, DefaultCertificate: s.defaultCert, Log: zap.NewNop(),
+		Client: client, DefaultCertificate: s.defaultCert, ConfigMap: s.config, Log: zap.NewNop(),
 		DefaultBackend: types.NamespacedName{Namespace: s.defaultBackend.Namespace, Name: s.defaultBackend.Service},
 	})
 	ctx, cancel := context.WithTimeout(ctx, loadTime)

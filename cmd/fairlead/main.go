@@ -62,7 +62,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(), demoCommand(), explainCommand(), doctorCommand(), checkCommand(), annotationsCommand(), versionCommand())
+	root.AddCommand(serveCommand(), demoCommand(), explainCommand(), doctorCommand(), checkCommand(), annotationsCommand(), settingsCommand(), versionCommand())
 	return root
 }
 

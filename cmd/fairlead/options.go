@@ -35,6 +35,7 @@ type options struct {
 
 	defaultSSLCertificate string
 	defaultBackendService string
+	configMap             string
 
 	trustedProxies []string
 	debugClients   []string
@@ -86,6 +87,7 @@ func (o *options) registerTranslation(f *pflag.FlagSet) {
 	f.BoolVar(&o.watchWithoutClass, "watch-ingress-without-class", false, "also serve Ingresses that name no class")
 	f.BoolVar(&o.disableCatchAll, "disable-catch-all", false, "refuse Ingresses that would answer for every host")
 	f.BoolVar(&o.disableExternalName, "disable-svc-external-name", false, "refuse Services of type ExternalName")
+	f.StringVar(&o.configMap, "configmap", "", "`namespace/name` of the ConfigMap with the settings of all Ingresses; fairlead settings lists its keys")
 	f.StringVar(&o.defaultSSLCertificate, "default-ssl-certificate", "", "`namespace/name` of the TLS Secret for hosts without one (default: generated)")
 	f.StringVar(&o.defaultBackendService, "default-backend-service", "", "`namespace/name` or namespace/name:port of the Service for what no rule matches (default: 404)")
 }

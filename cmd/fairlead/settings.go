@@ -28,6 +28,7 @@ type settings struct {
 	defaultBackend upstream.Key
 	defaultCert    types.NamespacedName
 	publish        types.NamespacedName
+	config         types.NamespacedName
 }
 
 // mistakes collects what is wrong with a command line.
@@ -109,6 +110,7 @@ func (s *settings) checkTranslation(bad *mistakes) {
 			bad.value("controller-class", class, "a controller's name such as "+ingress.Controller)
 		}
 	}
+	s.config = namedObject(bad, "configmap", s.configMap)
 	s.defaultCert = namedObject(bad, "default-ssl-certificate", s.defaultSSLCertificate)
 	if s.defaultBackendService != "" {
 		service, port, hasPort := strings.Cut(s.defaultBackendService, ":")
@@ -125,7 +127,7 @@ func (s *settings) translation() ingress.Options {
 	return ingress.Options{
 		ControllerClasses: s.controllerClasses, IngressClass: s.ingressClass, IngressClassByName: s.ingressClassByName,
 		WatchWithoutClass: s.watchWithoutClass, DisableCatchAll: s.disableCatchAll, DisableExternalName: s.disableExternalName,
-		DefaultBackend: s.defaultBackend, DefaultCertificate: s.defaultCert,
+		DefaultBackend: s.defaultBackend, DefaultCertificate: s.defaultCert, ConfigMap: s.config,
 	}
 }
 

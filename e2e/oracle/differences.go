@@ -62,8 +62,7 @@ func Document(differences []Difference, titles map[string]string) string {
 
 A test replays %d cases that were recorded from a running ingress-nginx v1.15.1 against fairlead in its
 ingress-nginx profile. %d behave the same, %d differ on purpose, and %d need a feature that is not built yet. An
-annotation that is not built fails closed where it guards access, and is a Problem in any case. The controller's
-ConfigMap is not read yet: there is no flag for it.
+annotation that is not built fails closed where it guards access, and is a Problem in any case.
 
 ## On purpose
 

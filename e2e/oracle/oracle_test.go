@@ -20,8 +20,7 @@ type group struct {
 	cases []*Case
 }
 
-// groups puts cases together that neither affect other hosts nor want another ConfigMap. The
-// ConfigMaps themselves are not served: what they would change is in differences.txt.
+// groups puts cases together that neither affect other hosts nor want another ConfigMap.
 func groups(cases []*Case) []*group {
 	byKey := map[string]*group{}
 	for _, c := range cases {
@@ -83,7 +82,7 @@ func replayGroup(t *testing.T, binary string, b *Backends, g *group) map[string]
 	p, err := site.StartProcess(binary,
 		"serve", "--manifests", dir, "--access-log", "off",
 		"--http-address", "127.0.0.1:0", "--https-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0",
-		"--shutdown-delay", "0s", "--ingress-class", "nginx")
+		"--shutdown-delay", "0s", "--ingress-class", "nginx", "--configmap", Settings(g.cases))
 	if err != nil {
 		t.Fatal(err)
 	}

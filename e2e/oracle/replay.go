@@ -105,9 +105,25 @@ metadata: {name: nginx}
 spec: {controller: k8s.io/ingress-nginx}
 `
 
-// WriteManifests writes the files that a replay of cases serves to dir.
+// Settings names the ConfigMap that WriteManifests writes for the cases.
+func Settings(cases []*Case) string { return cases[0].namespace() + "/the-settings" }
+
+// WriteManifests writes the files that a replay of cases serves to dir. All cases have the same
+// ConfigMap, and there is one at least.
 func (b *Backends) WriteManifests(dir string, cases []*Case) error {
 	if err := os.WriteFile(filepath.Join(dir, "class.yaml"), []byte(class), 0o600); err != nil {
+		return err
+	}
+	settings := "{}"
+	if len(cases[0].ConfigMap) > 0 {
+		data, err := json.Marshal(cases[0].ConfigMap)
+		if err != nil {
+			return err
+		}
+		settings = b.locate(cases[0], string(data))
+	}
+	text := "apiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: " + cases[0].namespace() + ", name: the-settings}\ndata: " + settings + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "the-settings.yaml"), []byte(text), 0o600); err != nil {
 		return err
 	}
 	age := 0

@@ -34,6 +34,7 @@ type entry struct {
 	profile policy.Profile // by its class
 	// hostFacts are those of hosts when the rest was read.
 	hostFacts string
+	settings  *settings // with which the rest was read
 
 	// What it asks for depends on the object, the profile and the Secrets that its policies
 	// are made of, and is read once, when it is ours first; see stale.
@@ -72,7 +73,8 @@ type reader struct {
 }
 
 // read fills in what the Ingress of e asks for.
-func read(o *Options, s *Snapshot, f facts, e *entry) {
+func read(o *Options, s *Snapshot, f facts, set *settings, e *entry) {
+	e.settings = set
 	ing := e.ingress
 	e.origin = router.Origin{Namespace: ing.Namespace, Name: ing.Name, Created: ing.CreationTimestamp.UTC()}
 	r := &reader{options: o, snapshot: s, facts: f, entry: e, hostIndex: make(map[string]struct{}), refIndex: make(map[upstream.Key]int)}
@@ -120,9 +122,14 @@ type effects struct {
 func (r *reader) annotations() effects {
 	set, findings := policy.Parse(policy.Input{
 		Annotations: r.ingress.Annotations, Profile: r.profile, Namespace: r.ingress.Namespace, Secret: r.secretData,
+		Config: r.settings.config, ConfigMap: r.settings.lookUp,
 	})
 	var e effects
 	for _, f := range findings {
+		if f.Setting != "" {
+			r.report(SettingRefused, "", "the controller's ConfigMap: %w", f.Err)
+			continue
+		}
 		r.problems = append(r.problems, finding{annotationReason(f.Outcome), f.Err}.on(r.object, "metadata.annotations["+f.Annotation+"]"))
 		e.dropped = e.dropped || f.Outcome == policy.Dropped
 	}

@@ -38,6 +38,8 @@ type Options struct {
 	// DefaultCertificate names the Secret of the certificate for hosts that have no other.
 	// The zero name is none.
 	DefaultCertificate types.NamespacedName
+	// ConfigMap names the controller's ConfigMap. The zero name is none.
+	ConfigMap types.NamespacedName
 	// Now is the time that certificates are judged by. Nil means time.Now.
 	Now func() time.Time
 }

@@ -32,12 +32,12 @@ func (cs *Classes) profile(c Claim) policy.Profile {
 }
 
 // stale reports whether what e asks for was read with another profile, other facts of
-// its hosts, or from other Secrets than those of s.
-func (e *entry) stale(s *Snapshot, profile policy.Profile, f facts) bool {
+// its hosts, other settings, or from other Secrets than those of s.
+func (e *entry) stale(s *Snapshot, profile policy.Profile, f facts, set *settings) bool {
 	if !e.complete {
 		return false
 	}
-	if e.profile != profile || e.hostFacts != f.of(e.hosts) {
+	if e.profile != profile || e.settings != set || e.hostFacts != f.of(e.hosts) {
 		return true
 	}
 	for name, secret := range e.authSecrets {

@@ -11,10 +11,10 @@ import (
 
 // claim brings t.known up to date. It returns the entries that are no longer ours to serve,
 // and those that are from now on.
-func (t *Translator) claim(s *Snapshot) (gone, fresh []*entry) {
+func (t *Translator) claim(s *Snapshot, sameSettings bool) (gone, fresh []*entry) {
 	sameClasses := sameSlice(t.last.Classes, s.Classes) && t.generation > 1
 	sameSecrets := sameMap(t.last.Secrets, s.Secrets)
-	if sameClasses && sameSecrets && sameSlice(t.last.Ingresses, s.Ingresses) {
+	if sameClasses && sameSecrets && sameSettings && sameSlice(t.last.Ingresses, s.Ingresses) {
 		return nil, nil
 	}
 	cs := newClasses(t.options, s.Classes)
@@ -27,11 +27,11 @@ func (t *Translator) claim(s *Snapshot) (gone, fresh []*entry) {
 			t.known[ing] = e
 		}
 		e.seen = t.generation
-		if known && sameClasses && !e.stale(s, e.profile, t.facts) {
+		if known && sameClasses && !e.stale(s, e.profile, t.facts, t.settings) {
 			continue
 		}
 		c := cs.Claim(ing)
-		if profile := cs.profile(c); e.stale(s, profile, t.facts) {
+		if profile := cs.profile(c); e.stale(s, profile, t.facts, t.settings) {
 			// What it asks for is another now: the old one goes, a new one comes.
 			if e.alive {
 				gone = append(gone, e)
@@ -47,7 +47,7 @@ func (t *Translator) claim(s *Snapshot) (gone, fresh []*entry) {
 		e.classProblem = c.Problem
 		if ours && !e.alive {
 			if !e.complete {
-				read(&t.options, s, t.facts, e)
+				read(&t.options, s, t.facts, t.settings, e)
 			}
 			fresh = append(fresh, e)
 		} else if !ours && e.alive {

@@ -40,6 +40,12 @@ const (
 	AnnotationRefused       Reason = "AnnotationRefused"
 	RoutingUnsupported      Reason = "RoutingUnsupported"
 	CanaryUnsupported       Reason = "CanaryUnsupported"
+	ConfigMapNotFound       Reason = "ConfigMapNotFound"
+	SettingUnsupported      Reason = "SettingUnsupported"
+	SettingNoEffect         Reason = "SettingNoEffect"
+	SettingInvalid          Reason = "SettingInvalid"
+	SettingUnknown          Reason = "SettingUnknown"
+	SettingRefused          Reason = "SettingRefused"
 )
 
 // ReasonDoc documents a Reason.
@@ -91,6 +97,12 @@ func Reasons() []ReasonDoc {
 		{Reason: AnnotationRefused, Doc: "An annotation guards access and cannot be honoured: every request is answered 503."},
 		{Reason: RoutingUnsupported, Doc: "An annotation changes the routing and cannot be honoured: the requests it speaks of are not served as written."},
 		{Reason: CanaryUnsupported, Doc: "The Ingress is a canary, which is not supported: nothing of it is served."},
+		{Reason: ConfigMapNotFound, Doc: "The ConfigMap that --configmap names does not exist: every setting has its default."},
+		{Reason: SettingUnsupported, Doc: "A key of the ConfigMap sets something that is not supported: all is served without it."},
+		{Reason: SettingNoEffect, Doc: "A key of the ConfigMap sets something that does not exist here."},
+		{Reason: SettingInvalid, Doc: "The value of a key of the ConfigMap is not valid: its default counts."},
+		{Reason: SettingUnknown, Doc: "A key of the ConfigMap is not known."},
+		{Reason: SettingRefused, Doc: "A key of the ConfigMap guards access and cannot be honoured: the rules that it is for answer 503."},
 	}
 	for i := range docs {
 		docs[i].Severity = docs[i].Reason.severity()
@@ -101,7 +113,8 @@ func Reasons() []ReasonDoc {
 func (r Reason) severity() Severity {
 	switch r {
 	case DefaultClassAmbiguous, RouteContested, EndpointAddressType, TLSWithoutSecret, CertificateExpiring,
-		AnnotationUnsupported, AnnotationNoEffect, AnnotationInvalid, AnnotationUnknown:
+		AnnotationUnsupported, AnnotationNoEffect, AnnotationInvalid, AnnotationUnknown,
+		ConfigMapNotFound, SettingUnsupported, SettingNoEffect, SettingInvalid, SettingUnknown:
 		return Warning
 	}
 	return Error

@@ -13,7 +13,7 @@ import (
 func Rules(o Options, ing *netv1.Ingress) ([]*proxy.Rule, []Problem) {
 	o = o.withDefaults()
 	e := entry{ingress: ing, object: ingressObject(ing)}
-	read(&o, new(Snapshot), nil, &e)
+	read(&o, new(Snapshot), nil, &settings{}, &e)
 	return e.rules, sorted(e.problems)
 }
 

@@ -17,8 +17,8 @@ import (
 // Result is what a Snapshot means. It does not change once it was returned, and parts of it
 // are shared with other Results: what did not change is the same.
 type Result struct {
-	// Config depends on Ingresses, IngressClasses and the Secrets that annotations name
-	// alone: Services, EndpointSlices and certificates never alter it. Its rules are in order of precedence.
+	// Config depends on Ingresses, IngressClasses, the controller's ConfigMap and the Secrets
+	// that annotations name alone: Services, EndpointSlices and certificates never alter it. Its rules are in order of precedence.
 	Config proxy.Config
 	// Certificates has each host once, sorted.
 	Certificates []certs.Binding
@@ -51,6 +51,7 @@ type state struct {
 	generation   uint64   // counts Snapshots
 	known        map[*netv1.Ingress]*entry
 	facts        facts
+	settings     *settings
 	ranking      ranking
 	backends     backends
 	certificates certificates
@@ -85,12 +86,14 @@ func (t *Translator) Translate(s *Snapshot) *Result {
 	t.whole = false
 
 	t.generation++
-	gone, fresh := t.claim(s)
+	sameSettings := t.settings
+	t.settings = readSettings(&t.options, s, t.settings)
+	gone, fresh := t.claim(s, sameSettings == t.settings)
 	if len(gone)+len(fresh) > 0 {
 		t.ranking = t.ranking.replace(fresh)
 	}
 	r := &Result{
-		Config:      proxy.Config{Rules: t.ranking.rules, DefaultBackend: t.options.DefaultBackend},
+		Config:      proxy.Config{Rules: t.ranking.rules, DefaultBackend: t.options.DefaultBackend, Trust: t.settings.global.Trust},
 		Owned:       t.ranking.owned,
 		Resolutions: t.resolve(s, gone, fresh),
 	}
@@ -104,6 +107,7 @@ func (t *Translator) Translate(s *Snapshot) *Result {
 // problems adds those of all that the Translator knows to those of the default certificate.
 func (t *Translator) problems(problems []Problem) []Problem {
 	problems = append(problems, t.classProblems...)
+	problems = append(problems, t.settings.problems...)
 	for e := range t.troubled {
 		if e.classProblem.Err != nil {
 			problems = append(problems, e.classProblem)

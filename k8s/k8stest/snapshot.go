@@ -32,9 +32,10 @@ func Parse(text []byte) (*ingress.Snapshot, error) {
 		slices:    make(map[types.NamespacedName]*discoveryv1.EndpointSlice),
 		pairs:     make(map[string][2][]byte),
 		snapshot: &ingress.Snapshot{
-			Services: make(map[types.NamespacedName]*corev1.Service),
-			Slices:   make(map[types.NamespacedName][]*discoveryv1.EndpointSlice),
-			Secrets:  make(map[types.NamespacedName]*corev1.Secret),
+			Services:   make(map[types.NamespacedName]*corev1.Service),
+			Slices:     make(map[types.NamespacedName][]*discoveryv1.EndpointSlice),
+			Secrets:    make(map[types.NamespacedName]*corev1.Secret),
+			ConfigMaps: make(map[types.NamespacedName]*corev1.ConfigMap),
 		},
 	}
 	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
@@ -80,6 +81,8 @@ func (p *parser) object(document []byte) error {
 		return put(p.snapshot.Services, document, new(corev1.Service))
 	case "EndpointSlice":
 		return put(p.slices, document, new(discoveryv1.EndpointSlice))
+	case "ConfigMap":
+		return put(p.snapshot.ConfigMaps, document, new(corev1.ConfigMap))
 	case "Secret":
 		secret := new(corev1.Secret)
 		if err := put(p.snapshot.Secrets, document, secret); err != nil {

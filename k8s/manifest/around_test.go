@@ -3,6 +3,8 @@ package manifest
 import (
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 const aroundObjects = `apiVersion: v1
@@ -21,10 +23,6 @@ metadata: {name: default}
 apiVersion: v1
 kind: Node
 metadata: {name: node-1}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: c}
 `
 
 func TestAroundIsLoaded(t *testing.T) {
@@ -35,7 +33,7 @@ func TestAroundIsLoaded(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := m.Snapshot().Around
-	if len(m.Problems()) > 0 || len(a.Pods) != 1 || len(a.NetworkPolicies) != 1 || len(a.Namespaces) != 1 || len(a.Nodes) != 1 || len(a.ConfigMaps) != 1 {
+	if len(m.Problems()) > 0 || len(a.Pods) != 1 || len(a.NetworkPolicies) != 1 || len(a.Namespaces) != 1 || len(a.Nodes) != 1 {
 		t.Errorf("%+v, problems:\n%s", a, problemList(m.Problems()))
 	}
 }
@@ -54,5 +52,19 @@ func TestRunSeesSurroundings(t *testing.T) {
 	}
 	if told := f.takeTold(); len(told) > 0 {
 		t.Errorf("notified of %v", told)
+	}
+}
+
+// A ConfigMap may be the controller's, so a change of it is told.
+func TestRunTellsOfConfigMaps(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/a.yaml", service("a"))
+	f := follow(t, Options{Dir: dir, Rescan: time.Hour})
+	write(t, dir+"/b.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {k: v}\n")
+	name := types.NamespacedName{Namespace: "default", Name: "c"}
+	waitFor(t, "the ConfigMap", func() bool { return f.Snapshot().ConfigMaps[name] != nil })
+	waitFor(t, "the notice", func() bool { return len(f.takeTold()) > 0 })
+	if c := f.Snapshot().ConfigMaps[name]; c.Data["k"] != "v" {
+		t.Errorf("data = %v", c.Data)
 	}
 }

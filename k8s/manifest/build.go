@@ -58,6 +58,7 @@ func (b *builder) build(classed map[*netv1.Ingress]*netv1.Ingress) (*Manifests, 
 		Services:       make(map[types.NamespacedName]*corev1.Service),
 		Slices:         make(map[types.NamespacedName][]*discoveryv1.EndpointSlice),
 		Secrets:        make(map[types.NamespacedName]*corev1.Secret),
+		ConfigMaps:     make(map[types.NamespacedName]*corev1.ConfigMap),
 		LocalEndpoints: true,
 		Around:         new(ingress.Surroundings),
 	}
@@ -90,6 +91,7 @@ func (b *builder) build(classed map[*netv1.Ingress]*netv1.Ingress) (*Manifests, 
 			s.Around.Nodes = append(s.Around.Nodes, o)
 		case *corev1.ConfigMap:
 			s.Around.ConfigMaps = append(s.Around.ConfigMaps, o)
+			s.ConfigMaps[name] = o
 		}
 	}
 	used := make(map[*netv1.Ingress]*netv1.Ingress)

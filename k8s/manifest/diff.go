@@ -22,7 +22,7 @@ func diff(a, b *ingress.Snapshot) (services []types.NamespacedName, other bool) 
 		}
 	}
 	return services, !sameSet(a.Ingresses, b.Ingresses) || !sameSet(a.Classes, b.Classes) ||
-		!maps.Equal(a.Services, b.Services) || !maps.Equal(a.Secrets, b.Secrets)
+		!maps.Equal(a.Services, b.Services) || !maps.Equal(a.ConfigMaps, b.ConfigMaps) || !maps.Equal(a.Secrets, b.Secrets)
 }
 
 // sameAround reports whether two Snapshots have the same objects around what is served.

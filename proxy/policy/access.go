@@ -53,7 +53,7 @@ var access = feature{
 // ranges reads a list of a guard. One that is there and empty is no permission.
 func (r *reader) ranges(k Key) []netip.Prefix {
 	a, ok := r.find(k)
-	if !ok || a.name == "" && len(r.list(k)) == 0 {
+	if !ok || a.setting && len(r.list(k)) == 0 {
 		return nil
 	}
 	for entry := range strings.SplitSeq(a.value, ",") {

@@ -6,17 +6,21 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/annotations.md")
+var update = flag.Bool("update", false, "rewrite docs/annotations.md and docs/configmap.md")
 
 func TestDocument(t *testing.T) {
-	const page = "../../docs/annotations.md"
-	if *update {
-		if err := os.WriteFile(page, []byte(Document()), 0o644); err != nil {
-			t.Fatal(err)
+	for page, want := range map[string]string{
+		"../../docs/annotations.md": Document(),
+		"../../docs/configmap.md":   SettingsDocument(),
+	} {
+		if *update {
+			if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	got, err := os.ReadFile(page)
-	if err != nil || string(got) != Document() {
-		t.Errorf("%s is not what the registry comes to; -update rewrites it: %v", page, err)
+		got, err := os.ReadFile(page)
+		if err != nil || string(got) != want {
+			t.Errorf("%s is not what the registry comes to; -update rewrites it: %v", page, err)
+		}
 	}
 }

@@ -16,15 +16,16 @@ var hsts = feature{
 	name: "HSTS",
 	keys: []Key{hstsOn, hstsAge, hstsSubs, hstsPre},
 	read: func(r *reader, s *Set) {
-		if !r.boolean(hstsOn, r.Profile == Nginx) {
-			return
-		}
-		s.HSTS = "max-age=" + strconv.Itoa(r.integer(hstsAge, 0, 1<<31-1, 31536000))
+		on := r.boolean(hstsOn, r.Profile == Nginx)
+		value := "max-age=" + strconv.Itoa(r.integer(hstsAge, 0, 1<<31-1, 31536000))
 		if r.boolean(hstsSubs, true) {
-			s.HSTS += "; includeSubDomains"
+			value += "; includeSubDomains"
 		}
 		if r.boolean(hstsPre, false) {
-			s.HSTS += "; preload"
+			value += "; preload"
+		}
+		if on {
+			s.HSTS = value
 		}
 	},
 	wrap: func(l link, next http.Handler) http.Handler {

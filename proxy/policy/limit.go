@@ -45,11 +45,11 @@ var limiting = feature{
 			Burst:       r.integer(limitBurst, 1, 1000, 5),
 		}
 		l.Allow, _ = r.prefixes(limitAllow)
+		l.RateStatus = r.integer(limitReqStatus, 400, 599, status)
+		l.ConnectionStatus = r.integer(limitConnStatus, 400, 599, status)
 		if l.Connections+l.PerSecond+l.PerMinute == 0 {
 			return
 		}
-		l.RateStatus = r.integer(limitReqStatus, 400, 599, status)
-		l.ConnectionStatus = r.integer(limitConnStatus, 400, 599, status)
 		s.Limit = &l
 	},
 	wrap: func(l link, next http.Handler) http.Handler {

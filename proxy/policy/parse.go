@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -60,9 +61,10 @@ func (o Outcome) String() string {
 	return "Outcome(?)"
 }
 
-// Finding is an annotation that is not honoured as it is written.
+// Finding is an annotation, or an entry of the ConfigMap, that is not honoured as it is written.
 type Finding struct {
-	Annotation string // the full name, as in the object
+	Annotation string // the full name, as in the object; empty for a Setting
+	Setting    string // the key, for an entry of the ConfigMap
 	Outcome    Outcome
 	Err        error // never nil; it does not repeat the annotation's value
 }
@@ -76,10 +78,7 @@ type Finding struct {
 // means nothing unless it is for always.
 func Parse(in Input) (Set, []Finding) {
 	s := Set{Profile: in.Profile}
-	if in.Secret == nil {
-		in.Secret = func(string, string) map[string][]byte { return nil }
-	}
-	r := &reader{Input: &in, values: map[string]annotation{}, set: &s}
+	r := newReader(&in, &s)
 	for _, name := range slices.Sorted(maps.Keys(in.Annotations)) {
 		r.sort(name, in.Annotations[name])
 	}
@@ -88,7 +87,12 @@ func Parse(in Input) (Set, []Finding) {
 			chain[i].read(r, &s)
 		}
 	}
-	slices.SortStableFunc(r.findings, func(a, b Finding) int { return strings.Compare(a.Annotation, b.Annotation) })
+	r.refuseSettings()
+	// What is wrong with the ConfigMap is said there, but for what closes these rules.
+	r.findings = slices.DeleteFunc(r.findings, func(f Finding) bool { return f.Setting != "" && f.Outcome != Refused && f.Outcome != Unroutable })
+	slices.SortStableFunc(r.findings, func(a, b Finding) int {
+		return cmp.Or(strings.Compare(a.Annotation, b.Annotation), strings.Compare(a.Setting, b.Setting))
+	})
 	slices.Sort(s.Refused)
 	s.Refused = slices.Compact(s.Refused)
 	return s, r.findings
@@ -104,7 +108,7 @@ func (r *reader) sort(name, value string) {
 	}
 	if _, ok := supported(key); ok {
 		if _, ours := r.values[key]; !ours { // our prefix is first in order
-			r.values[key] = annotation{name, value}
+			r.values[key] = annotation{name: name, value: value}
 		}
 		return
 	}
@@ -114,6 +118,8 @@ func (r *reader) sort(name, value string) {
 		k = guess(key)
 	case k.isOff(value):
 		return
+	case key == "configuration-snippet" || key == "server-snippet":
+		k = k.snippet(value)
 	}
 	r.findings = append(r.findings, Finding{Annotation: name, Outcome: k.outcome, Err: k.explain(name)})
 	switch k.outcome {
@@ -127,6 +133,9 @@ func (r *reader) sort(name, value string) {
 func (k key) explain(annotation string) error {
 	switch k.outcome {
 	case LeftOut:
+		if strings.HasSuffix(k.name, "-snippet") {
+			return fmt.Errorf("annotation %s is never executed and access does not depend on it: served without it; %s", annotation, k.doc)
+		}
 		return fmt.Errorf("annotation %s is not supported: served without it", annotation)
 	case NoEffect:
 		return fmt.Errorf("annotation %s has no effect here: %s", annotation, k.doc)

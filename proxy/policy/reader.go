@@ -18,6 +18,18 @@ type Input struct {
 	// Secret returns the data of a Secret; nil when there is no such Secret or it may not
 	// be read.
 	Secret func(namespace, name string) map[string][]byte
+	// ConfigMap returns the data of a ConfigMap that Config names; nil when there is none.
+	ConfigMap func(namespace, name string) map[string]string
+}
+
+func newReader(in *Input, s *Set) *reader {
+	if in.Secret == nil {
+		in.Secret = func(string, string) map[string][]byte { return nil }
+	}
+	if in.ConfigMap == nil {
+		in.ConfigMap = func(string, string) map[string]string { return nil }
+	}
+	return &reader{Input: in, values: map[string]annotation{}, set: s}
 }
 
 // reader gives the features their values and keeps what is wrong with them.
@@ -28,8 +40,11 @@ type reader struct {
 	set      *Set
 }
 
-// annotation is a value with the name that the user wrote.
-type annotation struct{ name, value string }
+// annotation is a value with the name that the user wrote, or an entry of the ConfigMap.
+type annotation struct {
+	name, value string
+	setting     bool // name is the key in the ConfigMap
+}
 
 // find returns the annotation of a key, else the ConfigMap's entry if the key has one.
 func (r *reader) find(k Key) (annotation, bool) {
@@ -40,10 +55,15 @@ func (r *reader) find(k Key) (annotation, bool) {
 			}
 		}
 	}
+	return r.setting(k)
+}
+
+// setting returns the ConfigMap's entry of a key.
+func (r *reader) setting(k Key) (annotation, bool) {
 	if k.Global || k.GlobalOnly {
 		for _, name := range append([]string{k.Name}, k.Aliases...) {
 			if v, ok := r.Config[name]; ok {
-				return annotation{"", v}, true
+				return annotation{name, v, true}, true
 			}
 		}
 	}
@@ -53,7 +73,16 @@ func (r *reader) find(k Key) (annotation, bool) {
 // has reports whether the Ingress itself has an annotation of the key.
 func (r *reader) has(k Key) bool {
 	a, ok := r.find(k)
-	return ok && a.name != ""
+	return ok && !a.setting
+}
+
+// fall returns the key without its annotation, for a value that is left out: then the ConfigMap's
+// entry counts, if it has one.
+func (r *reader) fall(k Key) (Key, bool) {
+	_, ok := r.setting(k)
+	fall := ok && r.has(k) && k.Class == Tuning
+	k.GlobalOnly = true
+	return k, fall
 }
 
 // bad reports a value of k that cannot be honoured. What becomes of it is said by the class.
@@ -63,25 +92,29 @@ func (r *reader) bad(k Key, format string, args ...any) {
 
 func (r *reader) judge(k Key, o Outcome, err error) {
 	a, ok := r.find(k)
-	if !ok || a.name == "" {
+	if !ok {
 		a.name = NginxPrefix + k.Name
 		if r.Profile == Spec {
 			a.name = Prefix + k.Name
 		}
 	}
+	name, refused, f := "annotation "+a.name, a.name, Finding{Annotation: a.name, Outcome: o}
+	if a.setting {
+		name, refused, f = "key "+a.name, settingName(a.name), Finding{Setting: a.name, Outcome: o}
+	}
 	switch o {
 	case Refused:
-		r.set.Refused = append(r.set.Refused, a.name)
-		err = fmt.Errorf("annotation %s: %w: every request is answered 503", a.name, err)
+		r.set.Refused = append(r.set.Refused, refused)
+		f.Err = fmt.Errorf("%s: %w: every request is answered 503", name, err)
 	case Unroutable:
 		r.set.Unroutable = true
-		err = fmt.Errorf("annotation %s: %w: every request is answered 503", a.name, err)
+		f.Err = fmt.Errorf("%s: %w: every request is answered 503", name, err)
 	case NoEffect:
-		err = fmt.Errorf("annotation %s has no effect here: %w", a.name, err)
+		f.Err = fmt.Errorf("%s has no effect here: %w", name, err)
 	default:
-		err = fmt.Errorf("annotation %s: %w: served without it", a.name, err)
+		f.Err = fmt.Errorf("%s: %w: served without it", name, err)
 	}
-	r.findings = append(r.findings, Finding{Annotation: a.name, Outcome: o, Err: err})
+	r.findings = append(r.findings, f)
 }
 
 // text returns the value without the spaces around it. False: there is none, or it is empty.
@@ -100,6 +133,9 @@ func (r *reader) boolean(k Key, or bool) bool {
 	b, err := strconv.ParseBool(v)
 	if err != nil {
 		r.bad(k, "want true or false, got %q", v)
+		if k, ok := r.fall(k); ok {
+			return r.boolean(k, or)
+		}
 		return or
 	}
 	return b
@@ -114,6 +150,9 @@ func (r *reader) integer(k Key, low, high, or int) int {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < low || n > high {
 		r.bad(k, "want a number from %d to %d, got %q", low, high, v)
+		if k, ok := r.fall(k); ok {
+			return r.integer(k, low, high, or)
+		}
 		return or
 	}
 	return n
@@ -131,6 +170,9 @@ func (r *reader) oneOf(k Key, or string, words ...string) string {
 		}
 	}
 	r.bad(k, "want one of %s, got %q", strings.Join(words, ", "), v)
+	if k, ok := r.fall(k); ok {
+		return r.oneOf(k, or, words...)
+	}
 	return or
 }
 
@@ -203,6 +245,9 @@ func (r *reader) size(k Key, or int64) int64 {
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || n < 0 || n > 1<<43/unit {
 		r.bad(k, "want a size such as 512, 8k, 1m or 2g, got %q", v)
+		if k, ok := r.fall(k); ok {
+			return r.size(k, or)
+		}
 		return or
 	}
 	return n * unit

@@ -28,10 +28,11 @@ var sslRedirect = feature{
 		want := r.boolean(sslRedirectKey, r.Profile == Nginx)
 		always := r.boolean(forceRedirect, false)
 		keep := r.boolean(keepSlash, r.Profile == Spec)
+		code := r.redirectStatus()
 		if !want && !always {
 			return
 		}
-		s.SSLRedirect = &SSLRedirect{Always: always, Code: r.redirectStatus(), KeepSlash: keep, ExemptRoutes: []string{"/.well-known/acme-challenge"}}
+		s.SSLRedirect = &SSLRedirect{Always: always, Code: code, KeepSlash: keep, ExemptRoutes: []string{"/.well-known/acme-challenge"}}
 		if _, ok := r.text(exemptRoutes); ok {
 			s.SSLRedirect.ExemptRoutes = r.list(exemptRoutes)
 		}
@@ -61,6 +62,8 @@ func (r *reader) redirectStatus() int {
 	switch code := r.integer(redirectCode, 301, 308, 308); code {
 	case 301, 302, 303, 307, 308:
 		return code
+	default:
+		r.bad(redirectCode, "want 301, 302, 303, 307 or 308, got %d", code)
 	}
 	return http.StatusPermanentRedirect
 }
