@@ -125,7 +125,8 @@ func (c *cluster) around(ctx context.Context, namespace string) *ingress.Surroun
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.last == nil || time.Since(s.read) > aroundAge {
-		s.last, s.read = readAround(ctx, c.client, namespace), time.Now()
+		s.last, s.read = readAround(ctx, c.client, namespace, k8s.PodNamespace()), time.Now()
+		s.last.Refused = refusedTo(ctx, c.client, "", namespace)
 	}
 	return s.last
 }

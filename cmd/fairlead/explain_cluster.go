@@ -59,15 +59,16 @@ func clusterState(ctx context.Context, s settings, c explain.Controller) (explai
 		}
 	}
 	snapshot := *source.Snapshot()
-	snapshot.Around = readAround(ctx, client, "")
+	snapshot.Around = readAround(ctx, client, "", c.Namespace)
+	snapshot.Around.Refused = refusedTo(ctx, client, accountOf(snapshot.Around.Pods, c), "")
 	state, done := explain.Offline(&snapshot, s.translation(), nil)
 	state.Controller = c
 	return state, done, nil
 }
 
-// readAround lists what lies around what is served, in one namespace or, if it is empty, in all.
-// What may not be read is noted.
-func readAround(ctx context.Context, client kubernetes.Interface, namespace string) *ingress.Surroundings {
+// readAround lists what lies around what is served, in one namespace or, if it is empty, in all,
+// and the Leases of the controller's own. What may not be read is noted.
+func readAround(ctx context.Context, client kubernetes.Interface, namespace, own string) *ingress.Surroundings {
 	a := &ingress.Surroundings{Unread: make(map[string]error)}
 	list := metav1.ListOptions{}
 	pods, err := client.CoreV1().Pods(namespace).List(ctx, list)
@@ -78,7 +79,7 @@ func readAround(ctx context.Context, client kubernetes.Interface, namespace stri
 	note(a, "Namespace", err, func() { a.Namespaces = pointers(namespaces.Items) })
 	nodes, err := client.CoreV1().Nodes().List(ctx, list)
 	note(a, "Node", err, func() { a.Nodes = pointers(nodes.Items) })
-	leases, err := client.CoordinationV1().Leases(namespace).List(ctx, list)
+	leases, err := client.CoordinationV1().Leases(own).List(ctx, list)
 	note(a, "Lease", err, func() { a.Leases = pointers(leases.Items) })
 	return a
 }

@@ -63,6 +63,7 @@ func (v *View) surroundings() []Step {
 		steps = append(steps, broken(ReasonClassMissing, "no IngressClass belongs to this controller",
 			"create one with spec.controller fairlead.dev/ingress-controller: kubectl get ingressclasses").step(Class))
 	}
+	steps = append(steps, v.rights()...)
 	for _, s := range v.frontServices() {
 		w := &walk{View: v, q: Question{URL: &url.URL{Scheme: "http", Host: "any"}}}
 		steps = append(steps, w.frontService(s, "80").step(Listener))

@@ -143,6 +143,8 @@ func ownReasons() []ReasonDoc {
 		{"ClusterIPUnreachable", "The endpoints can be reached and the Service's address cannot."},
 
 		{"ClassMissing", "No IngressClass belongs to this controller."},
+		{"RightMissing", "The controller lacks a right that it needs."},
+		{"SurroundingsNotRead", "What explanations look at beside what is served could not be read."},
 		{"LeaseExpired", "No replica holds the Lease: nobody writes status and Events."},
 		{"DNSPodsNotReady", "No Pod of the cluster's DNS is ready."},
 	}

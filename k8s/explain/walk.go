@@ -78,6 +78,9 @@ func (v *View) Explain(q Question) *Explanation {
 		f := skip("AnsweredBefore", "the request is answered before it gets here")
 		if !behind(s.name) || !w.answered() {
 			f = s.look()
+			if gap, lacking := w.right(s.name); lacking {
+				f = worst(gap, f)
+			}
 		}
 		step := f.step(s.name)
 		if step.Verdict == Broken && e.FirstBroken == nil {

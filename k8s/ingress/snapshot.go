@@ -44,4 +44,7 @@ type Surroundings struct {
 	// Unread says of each kind that could not be read why, by its name ("Pod"). The list of
 	// such a kind is empty, which means nothing.
 	Unread map[string]error
+	// Refused are the rights that the controller needs and lacks, as "verb resource" ("list
+	// services"); nil when that was not asked.
+	Refused []string
 }
