@@ -61,6 +61,10 @@ type Controller struct {
 	// ExtraProblems are mistakes that translation does not see, such as files that cannot
 	// be read; nil for none. It is called from several goroutines.
 	ExtraProblems func() []ingress.Problem
+	// Own says whether an endpoint's address is a listener of this process, which the data plane
+	// refuses to connect to; nil for never. It is another on each replica, so it
+	// changes nothing but Problems.
+	Own func(upstream.Address) bool
 	// OnUpdate is told of every update, on the Controller's goroutine: it must be quick.
 	OnUpdate func(Update)
 	// Log is nil for none.
@@ -77,6 +81,7 @@ type Controller struct {
 	resolved    map[upstream.Key]upstream.Resolution    // what the live table's pools were given
 	keys        map[types.NamespacedName][]upstream.Key // those of resolved, by Service
 	unresolved  map[upstream.Key][]ingress.Problem      // what Resolve last complained of
+	own         map[upstream.Key][]upstream.Address     // those of resolved that are our own
 	quarantined map[*netv1.Ingress]struct{}
 	panics      map[string]struct{} // those that were logged
 	holdUntil   time.Time
@@ -163,6 +168,7 @@ func (c *Controller) begin() {
 	c.resolved = make(map[upstream.Key]upstream.Resolution)
 	c.keys = make(map[types.NamespacedName][]upstream.Key)
 	c.unresolved = make(map[upstream.Key][]ingress.Problem)
+	c.own = make(map[upstream.Key][]upstream.Address)
 	c.quarantined = make(map[*netv1.Ingress]struct{})
 	c.panics = make(map[string]struct{})
 	if c.HoldOff == 0 {
@@ -260,7 +266,7 @@ func (c *Controller) install(p plan, swap bool) {
 		c.forget(keys)
 	}
 	c.plan, c.config = p, true
-	problems := mergeProblems(p.result.Problems, ingress.ConflictProblems(p.conflicts), c.quarantineProblems())
+	problems := mergeProblems(p.result.Problems, ingress.ConflictProblems(p.conflicts), c.quarantineProblems(), c.ownProblems())
 	c.problems.Store(&problems)
 }
 
@@ -275,6 +281,11 @@ func (c *Controller) resolve(k upstream.Key, r upstream.Resolution) {
 		c.keys[name] = append(c.keys[name], k)
 	}
 	c.resolved[k] = r
+	if own := c.ownOf(r); len(own) > 0 {
+		c.own[k] = own
+	} else {
+		delete(c.own, k)
+	}
 	c.Pools.Pool(k).Set(r)
 }
 
@@ -289,6 +300,7 @@ func (c *Controller) forget(keys map[upstream.Key]struct{}) {
 		}
 		delete(c.resolved, k)
 		delete(c.unresolved, k)
+		delete(c.own, k)
 		name := serviceName(k)
 		c.keys[name] = slices.DeleteFunc(c.keys[name], func(other upstream.Key) bool { return other == k })
 		if len(c.keys[name]) == 0 {
@@ -316,12 +328,12 @@ func (c *Controller) endpoints(services map[types.NamespacedName]time.Time) {
 			}
 			s := c.service(name)
 			for _, k := range c.keys[name] {
-				before := c.resolved[k]
+				before, own := c.resolved[k], c.own[k]
 				r, problems := c.Translator.Resolve(s, k)
 				c.resolve(k, r)
 				last, known := c.unresolved[k]
 				c.unresolved[k] = problems
-				if known && !slices.EqualFunc(last, problems, equalProblem) || !known && (len(problems) > 0 || before.Reason != "") {
+				if known && !slices.EqualFunc(last, problems, equalProblem) || !slices.Equal(own, c.own[k]) || !known && (len(problems) > 0 || before.Reason != "") {
 					c.changes.notifyAt(types.NamespacedName{}, at)
 				}
 			}

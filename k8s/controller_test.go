@@ -338,6 +338,27 @@ func TestEndpointProblems(t *testing.T) {
 	}
 }
 
+// An endpoint that is a port of the controller itself is answered 502, and somebody must say why.
+func TestOwnListenerIsAProblem(t *testing.T) {
+	b := newBench(t)
+	own := proxytest.Start(t, backend("own"))
+	b.Own = func(a upstream.Address) bool { return a.Port == own.Addr().Port() }
+	b.start(t)
+	told := func() bool {
+		return slices.ContainsFunc(b.Problems(), func(p ingress.Problem) bool {
+			return p.Reason == ingress.EndpointAddressDenied && p.Object.Name == "web" && strings.Contains(p.Err.Error(), own.Addr().String())
+		})
+	}
+	b.source.set(parse(t, class+app("web")+endpoints("web", own)), everything())
+	eventually(t, "it is told", told)
+	b.source.set(parse(t, class+app("web")+endpoints("web", proxytest.Start(t, backend("other")))), service("web"))
+	eventually(t, "it is gone with the endpoint", func() bool { return !told() })
+	b.source.set(parse(t, class+app("web")+endpoints("web", own)), service("web"))
+	eventually(t, "it comes back with the endpoint", told)
+	b.source.set(parse(t, class+app("other")), everything())
+	eventually(t, "it is gone with the route", func() bool { return !told() })
+}
+
 func TestEqualSnapshotSwapsNothing(t *testing.T) {
 	one := proxytest.Start(t, backend("one"))
 	text := class + app("a") + endpoints("a", one) + `
@@ -493,7 +514,7 @@ func TestPoisonedIngressIsLeftOut(t *testing.T) {
 	b.source.set(poisoned, everything())
 	eventually(t, "a Problem", func() bool {
 		return slices.ContainsFunc(b.Problems(), func(p ingress.Problem) bool {
-			return p.Reason == ReasonTranslationPanicked && p.Object.Name == "bad" && p.Severity == ingress.Error
+			return p.Reason == ingress.TranslationPanicked && p.Object.Name == "bad" && p.Severity == ingress.Error
 		})
 	})
 	if status, _ := b.get(t, "good.example"); status != http.StatusOK {
@@ -515,7 +536,7 @@ func TestPoisonedIngressIsLeftOut(t *testing.T) {
 	if n := stacks(); n != 1 {
 		t.Errorf("the panic was logged %d times, want once", n)
 	}
-	if slices.ContainsFunc(b.Problems(), func(p ingress.Problem) bool { return p.Reason == ReasonTranslationPanicked }) {
+	if slices.ContainsFunc(b.Problems(), func(p ingress.Problem) bool { return p.Reason == ingress.TranslationPanicked }) {
 		t.Error("the Problem stays")
 	}
 }

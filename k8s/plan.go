@@ -18,10 +18,6 @@ import (
 	"github.com/fairlead-ingress/fairlead/tls/certs"
 )
 
-// ReasonTranslationPanicked is the Reason of the Problem on an Ingress that is not served
-// because translating it panicked, which is a mistake of ours and not of its author.
-const ReasonTranslationPanicked ingress.Reason = "TranslationPanicked"
-
 // plan is a Snapshot with what it was made into.
 type plan struct {
 	snapshot  *ingress.Snapshot
@@ -107,7 +103,7 @@ func (c *Controller) quarantineProblems() []ingress.Problem {
 	for ing := range maps.Keys(c.quarantined) {
 		problems = append(problems, ingress.Problem{
 			Object:   ingress.Object{Kind: "Ingress", Namespace: ing.Namespace, Name: ing.Name, UID: ing.UID},
-			Severity: ingress.Error, Reason: ReasonTranslationPanicked,
+			Severity: ingress.Error, Reason: ingress.TranslationPanicked,
 			Err: fmt.Errorf("this Ingress made the controller panic and is not served; the controller's log has the stack"),
 		})
 	}

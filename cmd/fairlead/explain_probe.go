@@ -142,3 +142,19 @@ func localNetworks() []netip.Prefix {
 	}
 	return list
 }
+
+// localAddresses are the addresses of this machine's interfaces, the loopback one's too.
+func localAddresses() []netip.Addr {
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var list []netip.Addr
+	for _, a := range all {
+		if n, ok := a.(*net.IPNet); ok {
+			addr, _ := netip.AddrFromSlice(n.IP)
+			list = append(list, addr.Unmap())
+		}
+	}
+	return list
+}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +46,9 @@ type instance struct {
 	history    *dashboard.History
 	dashboard  *dashboard.Dashboard
 
+	// localAddresses are those of this machine's interfaces.
+	localAddresses func() []netip.Addr
+
 	loaded     sync.Once
 	firstTable chan struct{} // closed when the first table is live
 }
@@ -60,7 +64,10 @@ func newLogger(w io.Writer, level zapcore.Level) *zap.Logger {
 
 // newInstance opens the ports and puts the parts together. Access log lines go to stdout.
 func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, err error) {
-	in := &instance{settings: s, log: log, certs: new(certs.Store), problems: problemLog{log: log}, firstTable: make(chan struct{})}
+	in := &instance{
+		settings: s, log: log, certs: new(certs.Store), problems: problemLog{log: log}, firstTable: make(chan struct{}),
+		localAddresses: sync.OnceValue(localAddresses),
+	}
 	var source k8s.Source
 	if s.manifests != "" {
 		if in.dir, err = manifest.New(manifest.Options{Dir: s.manifests}); err != nil {
@@ -86,6 +93,7 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 		Source: source, Translator: ingress.NewTranslator(s.translation()),
 		Proxy: in.proxy, Pools: in.pools, Certs: in.certs,
 		ExtraProblems: in.fileProblems,
+		Own:           in.isOwn,
 		OnUpdate:      in.updated,
 		Log:           log.Named("controller"),
 	}
@@ -135,6 +143,24 @@ func (in *instance) ownListeners() []netip.AddrPort {
 		}
 	}
 	return own
+}
+
+// isOwn reports whether an endpoint's address is one of ownListeners: as it is, or by an address
+// of this machine where that listens on all of them.
+func (in *instance) isOwn(a upstream.Address) bool {
+	addr, err := netip.ParseAddr(a.Host)
+	if err != nil {
+		return false // a name: whoever connects finds out
+	}
+	for _, own := range in.ownListeners() {
+		if own.Port() != a.Port {
+			continue
+		}
+		if own.Addr().Unmap() == addr.Unmap() || own.Addr().IsUnspecified() && slices.Contains(in.localAddresses(), addr.Unmap()) {
+			return true
+		}
+	}
+	return false
 }
 
 // startGrace is how long requests wait for the first table before they are answered 503.

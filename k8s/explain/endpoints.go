@@ -51,6 +51,9 @@ func (w *walk) endpoints() finding {
 	if p, some := w.complaint(ingress.EndpointAddressDenied, ingress.EndpointAddressType); some {
 		findings = append(findings, warn(problemReason(p), p.Err.Error(), look, name))
 	}
+	if f, bad := w.ownListener(look); bad {
+		findings = append(findings, f)
+	}
 	if f, bad := w.addressConflict(); bad {
 		findings = append(findings, f)
 	}
@@ -62,6 +65,26 @@ func (w *walk) endpoints() finding {
 		f.detail = detail + "; " + f.detail
 	}
 	return f
+}
+
+// ownListener repeats the Problem of a running instance that an endpoint is one of its own
+// ports, which is never connected to.
+func (w *walk) ownListener(look string) (finding, bool) {
+	if w.ing == nil {
+		return finding{}, false
+	}
+	for _, p := range w.problemsOf("Ingress", w.ing.Namespace, w.ing.Name) {
+		if p.Reason != ingress.EndpointAddressDenied || p.Field != "" || !strings.Contains(p.Err.Error(), " "+w.serviceName()+" ") {
+			continue
+		}
+		f := warn(problemReason(p), p.Err.Error(), look, w.serviceName())
+		if len(w.to.Addresses) == 1 {
+			f.verdict = Broken
+			w.settle(http.StatusBadGateway)
+		}
+		return f, true
+	}
+	return finding{}, false
 }
 
 // conditions counts the endpoints of the Service's slices, over all ports.

@@ -46,6 +46,7 @@ const (
 	SettingInvalid          Reason = "SettingInvalid"
 	SettingUnknown          Reason = "SettingUnknown"
 	SettingRefused          Reason = "SettingRefused"
+	TranslationPanicked     Reason = "TranslationPanicked"
 )
 
 // ReasonDoc documents a Reason.
@@ -103,6 +104,7 @@ func Reasons() []ReasonDoc {
 		{Reason: SettingInvalid, Doc: "The value of a key of the ConfigMap is not valid: its default counts."},
 		{Reason: SettingUnknown, Doc: "A key of the ConfigMap is not known."},
 		{Reason: SettingRefused, Doc: "A key of the ConfigMap guards access and cannot be honoured: the rules that it is for answer 503."},
+		{Reason: TranslationPanicked, Doc: "The Ingress made the controller panic, which is no mistake of its author: nothing of it is served."},
 	}
 	for i := range docs {
 		docs[i].Severity = docs[i].Reason.severity()
