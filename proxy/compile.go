@@ -95,6 +95,9 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 		entries = append(entries, rt.entry)
 		if rule.Backend != (upstream.Key{}) && rule.Answer == (Answer{}) {
 			t.keys[rule.Backend] = struct{}{}
+			if rule.Canary != nil {
+				t.keys[rule.Canary.Backend] = struct{}{}
+			}
 		}
 	}
 	for _, rule := range c.Rules {
@@ -132,20 +135,20 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 // compileRule is the only place where a rule's plain data becomes behaviour.
 func (p *Proxy) compileRule(rule *Rule) *route {
 	rt := &route{rule: rule, record: p.recorder(rule)}
-	target := rule.Backend.String()
 	switch {
 	case rule.PathType == router.HostOnly:
-		target = ""
 	case rule.Answer != (Answer{}):
 		rt.handler = rule.Answer
-		target = fmt.Sprintf("%d:%s", rule.Answer.Status, rule.Answer.Reason)
 	default:
 		rt.handler = p.forwarder(p.Pools.Pool(rule.Backend))
+		if rule.Canary != nil {
+			rt.handler = p.split(rule, rt.handler)
+		}
 	}
 	rt.handler = p.withPolicies(rule, rt.handler)
 	rt.entry = &router.Route{
 		Host: rule.Host, Path: rule.Path, PathType: rule.PathType,
-		Origin: rule.Origin, Target: target, Handler: rt,
+		Origin: rule.Origin, Target: rule.Target(), Handler: rt,
 	}
 	return rt
 }

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"fmt"
+
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
@@ -29,9 +31,31 @@ type Rule struct {
 	// Policies may be shared by many rules (those of one Ingress) and is never changed.
 	// Nil has none.
 	Policies *policy.Set
+	// Canary is an alternative backend, for the requests that it says; nil for none.
+	Canary *Canary
 	// Answer, when not zero, is given to every request instead of forwarding it: how a rule
 	// that cannot be honoured fails.
 	Answer Answer
+}
+
+// Target is what the rule leads to, as text: for dumps.
+func (r *Rule) Target() string {
+	switch {
+	case r.PathType == router.HostOnly:
+		return ""
+	case r.Answer != (Answer{}):
+		return fmt.Sprintf("%d:%s", r.Answer.Status, r.Answer.Reason)
+	case r.Canary != nil:
+		return r.Backend.String() + "+" + r.Canary.Backend.String()
+	}
+	return r.Backend.String()
+}
+
+// Canary is the backend of a canary Ingress, behind the policies of the rule that it is joined to.
+type Canary struct {
+	Backend upstream.Key
+	Origin  router.Origin // the canary Ingress
+	Policy  *policy.Canary
 }
 
 // Answer is a fixed response. The zero value is none.

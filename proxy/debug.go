@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
-	"github.com/fairlead-ingress/fairlead/router"
 )
 
 // DebugHeader is the request field by which a client of Proxy.DebugClients asks what becomes
@@ -66,15 +65,12 @@ func (w *responseWriter) tell() {
 
 // describe is a rule in one line that is fit for a header.
 func describe(rule *Rule) string {
-	host, target := rule.Host, rule.Backend.String()
+	host, target := rule.Host, rule.Target()
 	if host == "" {
 		host = "*"
 	}
-	switch {
-	case rule.PathType == router.HostOnly:
+	if target == "" {
 		target = debugValueIfUnknown
-	case rule.Answer != (Answer{}):
-		target = strconv.Itoa(rule.Answer.Status) + ":" + rule.Answer.Reason
 	}
 	return "Ingress " + rule.Origin.String() + ": " + host + " " + rule.PathType.String() + " " + strconv.QuoteToASCII(rule.Path) + " -> " + target
 }

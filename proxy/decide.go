@@ -12,6 +12,8 @@ import (
 // Decision is what becomes of a request before any of it is forwarded: the same for a
 // request that is served and for one that is only asked about.
 type Decision struct {
+	// Weighed says that chance decides whether the rule's canary gets the request.
+	Weighed bool
 	// Host is canonical; "" when the request has none, or none that is valid.
 	Host    string
 	Path    router.Path
@@ -25,7 +27,8 @@ type Decision struct {
 	Err error
 	// ClientIP is the client by the peer's address and, from a trusted peer, X-Forwarded-For.
 	ClientIP netip.Addr
-	// Forwarded says that the request is sent to Backend. Otherwise the client gets Status
+	// Forwarded says that the request is sent to Backend, which is the rule's where its canary
+	// gets but a share of such requests. Otherwise the client gets Status
 	// with Header, and Reason is the code in the body.
 	Forwarded bool
 	Backend   upstream.Key
@@ -64,15 +67,14 @@ func (p *Proxy) Decide(t *Table, r *http.Request) Decision {
 	case d.Answer != (Answer{}):
 		d.Answer.ServeHTTP(w, r)
 	case d.route != nil:
-		x.Rule, d.Backend = d.route.rule, d.route.rule.Backend
+		x.Rule = d.route.rule
 		d.route.ServeHTTP(w, r)
 	default:
-		d.Backend = t.fallbackKey
 		t.fallback.ServeHTTP(w, r)
 	}
-	d.Forwarded = x.forwarded
+	d.Forwarded, d.Backend, d.Weighed = x.forwarded, x.Backend, x.weighed
 	if !d.Forwarded {
-		d.Backend, d.Status, d.Header, d.Reason = upstream.Key{}, x.Status, stage.header, x.Reason
+		d.Status, d.Header, d.Reason = x.Status, stage.header, x.Reason
 	}
 	return d
 }

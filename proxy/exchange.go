@@ -41,6 +41,9 @@ type Exchange struct {
 	Status   int
 	BytesIn  int64 // of the request's body
 	BytesOut int64 // of the response's body
+	// Backend is where the request was forwarded to; zero when it was not. It is the rule's, or
+	// that of its canary.
+	Backend upstream.Key
 	// Reason is the code of an answer that the proxy made itself, or of what went wrong
 	// after the response's head was sent; empty when all went well.
 	Reason string
@@ -62,6 +65,7 @@ type Exchange struct {
 	// rehearsal is for Decide: the request is not sent to a backend, and forwarded says that
 	// it would have been.
 	rehearsal, forwarded bool
+	weighed              bool // chance would have chosen the backend
 }
 
 // StatusClientClosedRequest is logged when the client went away before it got a status. It is

@@ -38,6 +38,7 @@ func (p *Proxy) forwarder(pool *upstream.Pool) http.Handler { return &forwarder{
 func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o := &writerOf(w).out
 	x := exchangeOf(w)
+	x.Backend = f.pool.Key()
 	if x.rehearsal {
 		x.forwarded = true
 		return

@@ -63,7 +63,7 @@ func (w *walk) rival(o other) (rival, bool) {
 func entries(rules []*proxy.Rule) []*router.Route {
 	routes := make([]*router.Route, len(rules))
 	for i, r := range rules {
-		routes[i] = &router.Route{Host: r.Host, Path: r.Path, PathType: r.PathType, Origin: r.Origin, Target: r.Backend.String()}
+		routes[i] = &router.Route{Host: r.Host, Path: r.Path, PathType: r.PathType, Origin: r.Origin, Target: r.Target()}
 	}
 	return routes
 }
@@ -246,7 +246,7 @@ func (w *walk) leftOut() string {
 	for object, problems := range w.problems {
 		for _, p := range problems {
 			dropped := p.Reason == ingress.InvalidHost || p.Reason == ingress.InvalidPath || p.Reason == ingress.InvalidPathType ||
-				p.Reason == ingress.CanaryUnsupported || p.Reason == ingress.CatchAllDisabled
+				p.Reason == ingress.CanaryNotServed || p.Reason == ingress.CatchAllDisabled
 			if object.Kind == "Ingress" && dropped && w.concerns(object) || object.Kind == "Ingress" && w.find(object.Namespace, object.Name) == nil || object.Kind == "File" {
 				texts = append(texts, object.String()+": "+p.Err.Error())
 			}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
 )
@@ -123,6 +124,19 @@ func texts(problems []ingress.Problem) string {
 	return strings.Join(some(list, 5), "; ")
 }
 
+// canaryText says what the canary of the rule has to do with the backend.
+func canaryText(d *proxy.Decision) string {
+	c := d.Rule.Canary
+	who := " of the canary Ingress " + c.Origin.String()
+	switch {
+	case d.Backend == c.Backend && d.Backend != d.Rule.Backend:
+		return "," + who + ", which the request asks for"
+	case d.Weighed:
+		return fmt.Sprintf(", but for %d of %d such requests: these go to %s%s", c.Policy.Weight, c.Policy.Total, c.Backend, who)
+	}
+	return "; " + c.Backend.String() + who + " does not get this request"
+}
+
 // backend says what kind of thing the rule leads to.
 func (w *walk) backend() finding {
 	d := &w.decision
@@ -133,7 +147,12 @@ func (w *walk) backend() finding {
 		return fine("DefaultBackendOption", w.key.String()+" answers what no rule matches", w.serviceName())
 	}
 	if w.key != (upstream.Key{}) && d.Rule.PathType != router.HostOnly {
-		return fine("ServiceBackend", "the backend is "+w.key.String(), originName(d.Rule), w.serviceName())
+		detail, objects := "the backend is "+w.key.String(), []string{originName(d.Rule), w.serviceName()}
+		if c := d.Rule.Canary; c != nil {
+			detail += canaryText(d)
+			objects = append(objects, "Ingress "+c.Origin.String())
+		}
+		return fine("ServiceBackend", detail, objects...)
 	}
 	edit := editIngress(d.Rule.Origin)
 	for _, p := range w.problemsOf("Ingress", d.Rule.Origin.Namespace, d.Rule.Origin.Name) {

@@ -143,6 +143,9 @@ func Offline(s *ingress.Snapshot, o ingress.Options, extra []ingress.Problem) (s
 	pools := upstream.NewRegistry(upstream.Options{AllowLocal: s.LocalEndpoints})
 	p := proxy.New(pools)
 	table, conflicts := p.Compile(r.Config)
+	for key, resolution := range r.Resolutions {
+		pools.Pool(key).Set(resolution)
+	}
 	problems := append(append([]ingress.Problem(nil), r.Problems...), ingress.ConflictProblems(conflicts)...)
 	return State{
 		Snapshot: s, Options: o, Proxy: p, Table: table,

@@ -110,7 +110,9 @@ func (v *View) Explain(q Question) *Explanation {
 func (w *walk) locate() {
 	d := &w.decision
 	if d.Rule != nil {
-		w.key = d.Rule.Backend
+		if w.key = d.Rule.Backend; d.Forwarded {
+			w.key = d.Backend // its canary's, perhaps
+		}
 		w.ing = w.ingresses[types.NamespacedName{Namespace: d.Rule.Origin.Namespace, Name: d.Rule.Origin.Name}]
 	} else {
 		w.key = d.Backend

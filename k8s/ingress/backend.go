@@ -37,7 +37,8 @@ type backend struct {
 	findings []finding
 
 	users  []user
-	served int // how many of users forward to it
+	served int  // how many of users forward to it
+	joined bool // it is of a canary that gets requests
 }
 
 // user is an Ingress that refers to a backend.
@@ -132,7 +133,7 @@ func (bs *backends) settle() {
 	}
 	for b := range bs.touched {
 		was, had := bs.resolutions[b.key]
-		switch has := b.served > 0 || b == bs.fallback; {
+		switch has := b.served > 0 || b.joined || b == bs.fallback; {
 		case has && !(had && was.Equal(b.resolved)):
 			change()[b.key] = b.resolved
 		case !has && had:
@@ -172,6 +173,9 @@ func (t *Translator) resolve(s *Snapshot, gone, fresh []*entry) map[upstream.Key
 	}
 	for _, e := range fresh {
 		bs.link(e)
+	}
+	if len(gone)+len(fresh) > 0 {
+		bs.join(t.canaries.keys)
 	}
 	if sameMap(t.last.Services, s.Services) && sameMap(t.last.Slices, s.Slices) && t.last.LocalEndpoints == s.LocalEndpoints {
 		for b := range bs.touched {

@@ -42,10 +42,12 @@ type entry struct {
 	authSecrets map[types.NamespacedName]*corev1.Secret
 	origin      router.Origin
 	rules       []*proxy.Rule
-	references  []reference
-	hosts       []string // the valid hosts of the rules, each once; "" for hostless ones
-	sections    []section
-	problems    []Problem
+	// alternatives are what the rules of a canary are: not served by themselves.
+	alternatives []*proxy.Rule
+	references   []reference
+	hosts        []string // the valid hosts of the rules, each once; "" for hostless ones
+	sections     []section
+	problems     []Problem
 
 	claims *claims // what sections came to with the last Snapshot; nil before, and without any
 }
@@ -98,8 +100,12 @@ func (r *reader) read(spec *netv1.IngressSpec) {
 	if spec.DefaultBackend != nil {
 		r.defaultBackend(spec)
 	}
-	r.appRoot()
-	r.slashes()
+	if r.policies.Canary != nil {
+		r.alternate()
+	} else {
+		r.appRoot()
+		r.slashes()
+	}
 	for i := range spec.TLS {
 		r.tls(i, &spec.TLS[i])
 	}
@@ -108,6 +114,16 @@ func (r *reader) read(spec *netv1.IngressSpec) {
 			r.references[i].served = true
 		}
 	}
+}
+
+// alternate makes the rules of a canary alternatives for those of another Ingress.
+func (r *reader) alternate() {
+	for _, rule := range r.rules {
+		if rule.PathType != router.HostOnly {
+			r.alternatives = append(r.alternatives, rule)
+		}
+	}
+	r.rules = nil
 }
 
 func (r *reader) report(reason Reason, field, format string, args ...any) {
@@ -152,7 +168,7 @@ func annotationReason(o policy.Outcome) Reason {
 	case policy.Unknown:
 		return AnnotationUnknown
 	case policy.Dropped:
-		return CanaryUnsupported
+		return CanaryNotServed
 	case policy.Invalid:
 		return AnnotationInvalid
 	case policy.OtherHosts, policy.Unroutable:

@@ -176,6 +176,12 @@ func checkRules(t *testing.T, r *ingress.Result) {
 		}
 		if rule.Answer == (proxy.Answer{}) && rule.PathType != router.HostOnly {
 			forwarded[rule.Backend] = true
+			if rule.Canary != nil {
+				forwarded[rule.Canary.Backend] = true
+				if rule.Canary.Origin.Namespace != rule.Origin.Namespace {
+					t.Errorf("%s has a canary of another namespace: %s", rule.Origin, rule.Canary.Origin)
+				}
+			}
 			if _, ok := r.Resolutions[rule.Backend]; !ok || rule.Backend.Service == "" || rule.Backend.Port == "" {
 				t.Errorf("rule leads to %q, which is not resolved", rule.Backend)
 			}

@@ -84,14 +84,7 @@ func TestGolden(t *testing.T) {
 func buildTable(c proxy.Config) (*router.Table, []router.Conflict) {
 	var routes []*router.Route
 	for _, r := range c.Rules {
-		target := r.Backend.String()
-		switch {
-		case r.PathType == router.HostOnly:
-			target = ""
-		case r.Answer != (proxy.Answer{}):
-			target = fmt.Sprintf("%d:%s", r.Answer.Status, r.Answer.Reason)
-		}
-		routes = append(routes, &router.Route{Host: r.Host, Path: r.Path, PathType: r.PathType, Origin: r.Origin, Target: target})
+		routes = append(routes, &router.Route{Host: r.Host, Path: r.Path, PathType: r.PathType, Origin: r.Origin, Target: r.Target()})
 	}
 	return router.Build(routes, nil)
 }

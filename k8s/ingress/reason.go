@@ -39,7 +39,6 @@ const (
 	AnnotationUnknown       Reason = "AnnotationUnknown"
 	AnnotationRefused       Reason = "AnnotationRefused"
 	RoutingUnsupported      Reason = "RoutingUnsupported"
-	CanaryUnsupported       Reason = "CanaryUnsupported"
 	ConfigMapNotFound       Reason = "ConfigMapNotFound"
 	SettingUnsupported      Reason = "SettingUnsupported"
 	SettingNoEffect         Reason = "SettingNoEffect"
@@ -47,6 +46,7 @@ const (
 	SettingUnknown          Reason = "SettingUnknown"
 	SettingRefused          Reason = "SettingRefused"
 	TranslationPanicked     Reason = "TranslationPanicked"
+	CanaryNotServed         Reason = "CanaryNotServed"
 )
 
 // ReasonDoc documents a Reason.
@@ -97,7 +97,6 @@ func Reasons() []ReasonDoc {
 		{Reason: AnnotationUnknown, Doc: "An annotation with one of our prefixes is not known: the rules serve without it."},
 		{Reason: AnnotationRefused, Doc: "An annotation guards access and cannot be honoured: every request is answered 503."},
 		{Reason: RoutingUnsupported, Doc: "An annotation changes the routing and cannot be honoured: the requests it speaks of are not served as written."},
-		{Reason: CanaryUnsupported, Doc: "The Ingress is a canary, which is not supported: nothing of it is served."},
 		{Reason: ConfigMapNotFound, Doc: "The ConfigMap that --configmap names does not exist: every setting has its default."},
 		{Reason: SettingUnsupported, Doc: "A key of the ConfigMap sets something that is not supported: all is served without it."},
 		{Reason: SettingNoEffect, Doc: "A key of the ConfigMap sets something that does not exist here."},
@@ -105,6 +104,7 @@ func Reasons() []ReasonDoc {
 		{Reason: SettingUnknown, Doc: "A key of the ConfigMap is not known."},
 		{Reason: SettingRefused, Doc: "A key of the ConfigMap guards access and cannot be honoured: the rules that it is for answer 503."},
 		{Reason: TranslationPanicked, Doc: "The Ingress made the controller panic, which is no mistake of its author: nothing of it is served."},
+		{Reason: CanaryNotServed, Doc: "The Ingress is a canary that gets no requests: no other Ingress of its namespace has the host, path and path type, an older canary has them, it guards access otherwise, or the annotation is not valid."},
 	}
 	for i := range docs {
 		docs[i].Severity = docs[i].Reason.severity()

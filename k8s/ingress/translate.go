@@ -53,6 +53,8 @@ type state struct {
 	facts        facts
 	settings     *settings
 	ranking      ranking
+	rules        []*proxy.Rule // those of ranking, with their canaries
+	canaries     canaries
 	backends     backends
 	certificates certificates
 	// classProblems are those of the IngressClasses themselves.
@@ -91,9 +93,10 @@ func (t *Translator) Translate(s *Snapshot) *Result {
 	gone, fresh := t.claim(s, sameSettings == t.settings)
 	if len(gone)+len(fresh) > 0 {
 		t.ranking = t.ranking.replace(fresh)
+		t.rules, t.canaries = join(t.ranking.entries, t.ranking.rules, t.canaries)
 	}
 	r := &Result{
-		Config:      proxy.Config{Rules: t.ranking.rules, DefaultBackend: t.options.DefaultBackend, Trust: t.settings.global.Trust},
+		Config:      proxy.Config{Rules: t.rules, DefaultBackend: t.options.DefaultBackend, Trust: t.settings.global.Trust},
 		Owned:       t.ranking.owned,
 		Resolutions: t.resolve(s, gone, fresh),
 	}
@@ -108,6 +111,7 @@ func (t *Translator) Translate(s *Snapshot) *Result {
 func (t *Translator) problems(problems []Problem) []Problem {
 	problems = append(problems, t.classProblems...)
 	problems = append(problems, t.settings.problems...)
+	problems = append(problems, t.canaries.problems...)
 	for e := range t.troubled {
 		if e.classProblem.Err != nil {
 			problems = append(problems, e.classProblem)

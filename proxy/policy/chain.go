@@ -45,6 +45,7 @@ var chain = [...]feature{
 	externalAuth,
 	rewriting,  // after all guards, which look at the path that was routed on
 	forwarding, // what only the backend sees comes last
+	canary,     // chooses the backend
 }
 
 // Wrap returns the handler of a rule with these policies: the features that are set, in the

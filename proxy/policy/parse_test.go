@@ -107,9 +107,10 @@ func TestOutcomes(t *testing.T) {
 		{"server-alias", "x.example", OtherHosts},
 		{"from-to-www-redirect", "true", OtherHosts},
 		{"from-to-www-redirect", "false", 0},
-		{"canary", "true", Dropped},
+		{"canary", "true", 0},
 		{"canary", "yes", Dropped},
 		{"canary", "", Dropped},
+		{"canary-weight", "10", NoEffect}, // without canary
 		{"canary", "false", 0},
 		{"proxy-body-size", "8m", 0},
 		{"proxy-body-size", "1.5m", Invalid},

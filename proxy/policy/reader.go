@@ -109,6 +109,8 @@ func (r *reader) judge(k Key, o Outcome, err error) {
 	case Unroutable:
 		r.set.Unroutable = true
 		f.Err = fmt.Errorf("%s: %w: every request is answered 503", name, err)
+	case Dropped:
+		f.Err = fmt.Errorf("%s: %w: nothing of this object is served", name, err)
 	case NoEffect:
 		f.Err = fmt.Errorf("%s has no effect here: %w", name, err)
 	default:

@@ -49,6 +49,8 @@ type Set struct {
 	Limit       *Limit
 	BodySize    int64 // largest request body in bytes; 0 for no limit
 	Forward     Forward
+	// Canary makes the rules alternatives for those of another Ingress; nil: they are rules.
+	Canary *Canary
 }
 
 // Rule is what a handler must know of the rule it is made for.
