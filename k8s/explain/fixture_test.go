@@ -144,6 +144,9 @@ func question(t testing.TB, words []string) (explain.Question, ingress.Options, 
 		switch name {
 		case "method":
 			q.Method = value
+		case "header":
+			k, v, _ := strings.Cut(value, ":")
+			q.Header.Set(k, v)
 		case "answer":
 			q.Answer = &explain.Answer{Addresses: []netip.Addr{netip.MustParseAddr(value)}}
 		case "no-answer":

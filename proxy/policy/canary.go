@@ -109,6 +109,7 @@ func readCanary(r *reader, s *Set) {
 // Chance is how a Canary decides about a request.
 type Chance uint8
 
+// What a Canary can decide.
 const (
 	Never  Chance = iota // to the other backend
 	Always               // to the canary
