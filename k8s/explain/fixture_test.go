@@ -166,6 +166,24 @@ func question(t testing.TB, words []string) (explain.Question, ingress.Options, 
 				a.Fault, a.Err = explain.Reason(fault), fmt.Errorf("an error")
 			}
 			q.Probes = append(q.Probes, a)
+		case "local":
+			q.Local = append(q.Local, netip.MustParsePrefix(value))
+		case "inside":
+			q.Inside = true
+		case "front", "nodeport":
+			fault, address, _ := strings.Cut(value, ",")
+			a := explain.FrontAttempt{Front: explain.Front{Address: address, NodePort: name == "nodeport"}, Tried: true}
+			if fault != "ok" {
+				a.Fault, a.Err = explain.Reason(fault), fmt.Errorf("an error")
+			}
+			q.Fronts = append(q.Fronts, a)
+		case "lookup":
+			said, server, _ := strings.Cut(value, ",")
+			l := explain.Lookup{Server: server, ClusterIP: strings.HasPrefix(server, "10.96."), Found: said == "found", Silent: said == "silent"}
+			if !l.Found {
+				l.Err = fmt.Errorf("an error")
+			}
+			q.Lookups = append(q.Lookups, l)
 		case "disable-external-name":
 			o.DisableExternalName = true
 		case "controller-namespace":

@@ -106,7 +106,11 @@ func (w *walk) policies() finding {
 	case d.Rule.Policies == nil:
 		return fine("NoPolicies", "no policy applies"+client, object)
 	}
-	return fine("PoliciesPass", "the policies let the request pass"+client, object)
+	passed := ""
+	if names := proxy.PolicyNames(d.Rule); len(names) > 0 {
+		passed = ", in this order: " + strings.Join(names, ", ")
+	}
+	return fine("PoliciesPass", "the policies let the request pass"+passed+client, object)
 }
 
 // toldElsewhere reports whether a step before has the annotation that keeps the rule from

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -253,6 +254,26 @@ func TestManyRoutes(t *testing.T) {
 	}
 	if text := textOf(doc); !strings.Contains(text, "50 of 10,000 shown") {
 		t.Error("it is not said that there are more")
+	}
+}
+
+// One Ingress with very many routes, and a mistake with a very long text, are shown in part.
+func TestLargeRow(t *testing.T) {
+	rules := manyRules(5000)
+	for _, r := range rules {
+		r.Origin.Name, r.Backend.Service = "one", "one"
+	}
+	s := site(t, rules, func(d *Dashboard) {
+		d.Problems = func() []Problem { return []Problem{{Severity: "error", Text: strings.Repeat("é", 1<<20)}} }
+	})
+	resp, err := s.Client().Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || len(body) > 64<<10 || !strings.Contains(string(body), "4,997 more") {
+		t.Errorf("the page has %d bytes, %v", len(body), err)
 	}
 }
 

@@ -176,6 +176,16 @@ func (v *view) none(searched, otherwise string) g.Node {
 	return h.P(h.Class("empty"), g.Text(otherwise))
 }
 
+// maxText is how much is shown of a text that somebody else has written.
+const maxText = 2000
+
+func clip(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
+}
+
 func when(condition bool, text string) string {
 	if condition {
 		return text

@@ -37,14 +37,19 @@ type poolSum struct {
 	Ready, All int
 }
 
-// shownRoutes is how many routes of a row are shown before the rest is folded.
-const shownRoutes = 3
+// How many routes of a row are shown before the rest is folded, and of the rest.
+const (
+	shownRoutes  = 3
+	foldedRoutes = 100
+)
 
 // first is the routes that are shown at once.
 func (row *routeRow) first() []routeText { return row.Routes[:min(len(row.Routes), shownRoutes)] }
 
-// rest is the others.
-func (row *routeRow) rest() []routeText { return row.Routes[len(row.first()):] }
+// rest is the others; of very many the first.
+func (row *routeRow) rest() []routeText {
+	return row.Routes[len(row.first()):min(len(row.Routes), shownRoutes+foldedRoutes)]
+}
 
 func (v *view) routes(rules []*proxy.Rule, rates map[label]Rate, pools map[upstream.Key]*poolRow, bindings []certs.Binding, q query) {
 	secure := make(map[string]bool, len(bindings))

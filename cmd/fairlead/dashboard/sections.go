@@ -17,7 +17,7 @@ func (v *view) problemsSection() g.Node {
 	return section("problems", "Problems", true, h.Ul(h.Class("problems"), g.Map(v.Problems.Rows, func(p Problem) g.Node {
 		return h.Li(h.Class(p.Severity),
 			h.P(badge(p.Severity), g.Text(" "), h.Strong(g.Text(p.Reason)), g.Text(" "), h.Span(h.Class("object"), g.Text(p.Object))),
-			h.P(g.Text(p.Text)),
+			h.P(g.Text(clip(p.Text))),
 			g.If(p.Field != "" || p.File != "", h.P(h.Class("muted"), h.Code(g.Text(p.Field)), g.Text(" "), h.Code(g.Text(p.place())))),
 		)
 	})), v.Problems.more())
@@ -89,7 +89,8 @@ func (v *view) routesSection() g.Node {
 	rows := g.Map(v.Routes.Rows, func(r *routeRow) g.Node {
 		routes := g.Group{g.Map(r.first(), routeText.render)}
 		if rest := r.rest(); len(rest) > 0 {
-			routes = append(routes, h.Details(h.ID("routes "+r.Ingress+" "+r.Service), h.Summary(g.Text(fmt.Sprintf("%d more", len(rest)))), g.Map(rest, routeText.render)))
+			routes = append(routes, h.Details(h.ID("routes "+r.Ingress+" "+r.Service), h.Summary(g.Text(fmt.Sprintf("%s more", thousands(len(r.Routes)-shownRoutes)))), g.Map(rest, routeText.render),
+				g.If(len(r.Routes) > shownRoutes+foldedRoutes, h.P(h.Class("muted"), g.Text("and more: /debug/table has them all")))))
 		}
 		leads := g.Group{name(r.Ingress)}
 		if r.Service != "" {
