@@ -25,6 +25,7 @@ func buildNodes() error {
 		{filepath.Join(moduleDir(), "coredns"), "coredns", "."},
 		{filepath.Join(moduleDir(), ".."), "web", "./echo/web"},
 		{filepath.Join(moduleDir(), ".."), "pack", "./image/pack"},
+		{filepath.Join(moduleDir(), ".."), "steady", "./steady"},
 		{filepath.Join(moduleDir(), ".."), "helm", "helm.sh/helm/v3/cmd/helm"},
 	} {
 		if err := build(program.dir, program.name, program.pkg, "-trimpath", "-ldflags", "-s -w"); err != nil {

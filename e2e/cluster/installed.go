@@ -62,3 +62,29 @@ func (c *Cluster) Rollout(t testing.TB, namespace, object string) {
 		t.Fatalf("rollout of %s in %s: %v\n%s", object, namespace, err, strings.TrimSpace(events))
 	}
 }
+
+// tellOf shows, of a test that failed, what the Pods of a namespace have met.
+func (c *Cluster) tellOf(t testing.TB, namespace string) {
+	if !t.Failed() {
+		return
+	}
+	for _, args := range [][]string{
+		{"get", "pods", "-A", "-o", "wide"},
+		{"get", "endpointslices", "-A"},
+		{"get", "events", "-n", namespace, "--sort-by=.lastTimestamp"},
+		{"logs", "-n", namespace, "-l", "app.kubernetes.io/name=fairlead", "--tail=-1", "--prefix", "--max-log-requests=10"},
+		{"logs", "-n", namespace, "-l", "app.kubernetes.io/name=fairlead", "--tail=20", "--prefix", "--previous"},
+	} {
+		out, err := c.Try(args...)
+		if strings.HasPrefix(args[0], "logs") { // not the access log
+			var kept []string
+			for line := range strings.Lines(out) {
+				if strings.Contains(line, `"level"`) {
+					kept = append(kept, line)
+				}
+			}
+			out = strings.Join(kept, "")
+		}
+		t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, tail(out, 8000))
+	}
+}

@@ -43,7 +43,9 @@ const (
 // startLoadBalancer starts it; it ends with the test.
 func (c *Cluster) startLoadBalancer(t testing.TB) {
 	t.Helper()
-	if err := route(fmt.Sprintf("10.78.%d.0/24", c.number), c.Nodes[0].IP); err != nil {
+	// Addresses without a rule lead to nobody. To a node they must not: kube-proxy would answer
+	// there too, and connections would break off when the first rule sends them elsewhere.
+	if err := routeLink(fmt.Sprintf("10.78.%d.0/24", c.number), fmt.Sprintf("node%d", c.number)); err != nil {
 		t.Fatal(err)
 	}
 	l := &loadBalancer{

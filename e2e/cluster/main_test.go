@@ -68,7 +68,7 @@ spec:
       - name: web
         image: test.local/web:1
         ports: [{name: http, containerPort: 8080}]
-        readinessProbe: {httpGet: {path: /, port: http}, periodSeconds: 1}
+        readinessProbe: {httpGet: {path: /, port: http}, periodSeconds: 1, timeoutSeconds: 10}
 ---
 `, namespace, name, replicas)
 }

@@ -42,6 +42,22 @@ func route(network string, via net.IP) error {
 	return nil
 }
 
+// routeLink leads a network to what is plugged into a bridge.
+func routeLink(network, bridge string) error {
+	_, to, err := net.ParseCIDR(network)
+	if err != nil {
+		return err
+	}
+	link, err := netlink.LinkByName(bridge)
+	if err != nil {
+		return fmt.Errorf("bridge %s: %w", bridge, err)
+	}
+	if err := netlink.RouteAdd(&netlink.Route{Dst: to, LinkIndex: link.Attrs().Index, Scope: netlink.SCOPE_LINK}); err != nil {
+		return fmt.Errorf("route %s to %s: %w", network, bridge, err)
+	}
+	return nil
+}
+
 // bypassBridgeFilter keeps what goes from node to node away from the filters of this namespace.
 func bypassBridgeFilter() error {
 	err := os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte("0"), 0o644)

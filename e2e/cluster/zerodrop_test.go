@@ -1,0 +1,168 @@
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// report is what e2e/steady prints.
+type report struct {
+	Requests, Streams, Messages int
+	Failures, Closed, Slow      map[string]int
+	P50, P99, Max               time.Duration
+}
+
+func (r report) String() string {
+	return fmt.Sprintf("%6d requests, %d failed, %d slow %v, p50 %v, p99 %v, max %v; %d streams, %d closed", r.Requests, count(r.Failures),
+		count(r.Slow), r.Slow, r.P50.Round(100*time.Microsecond), r.P99.Round(100*time.Microsecond), r.Max.Round(time.Millisecond), r.Streams, count(r.Closed))
+}
+
+func count(causes map[string]int) int {
+	n := 0
+	for _, c := range causes {
+		n += c
+	}
+	return n
+}
+
+// under does something while the product is loaded through the load balancer, and for settle
+// afterwards, and returns what clients met.
+func under(t *testing.T, f *Installed, settle time.Duration, do func()) report {
+	t.Helper()
+	p := startProcess(t, "steady", binary("steady"), nil, "-address", f.Address, "-host", "web.example", "-stream-host", "stream.example", "-rate", "150", "-streams", "4")
+	Eventually(t, time.Minute, "the load has begun", func() bool {
+		if p.Ended() {
+			t.Fatalf("steady ended: %s", p.Log())
+		}
+		return strings.Contains(p.Log(), "ready")
+	})
+	do()
+	<-time.After(settle)
+	if err := p.Terminate(t, 30*time.Second); err != nil {
+		t.Fatalf("steady: %v: %s", err, p.Log())
+	}
+	var r report
+	_, text, _ := strings.Cut(p.Log(), "ready\n")
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		t.Fatalf("report of steady: %v: %s", err, text)
+	}
+	return r
+}
+
+// TestZeroDrop: nothing that operators do to a cluster costs a request or a stream. Streams go
+// to a backend of their own, which stays, since those to one that ends must end.
+func TestZeroDrop(t *testing.T) {
+	c := Start(t, Options{Nodes: 2})
+	c.Kubectl(t, "apply", "-k", deployDir("base"))
+	c.Kubectl(t, "create", "namespace", "shop")
+	crt, key := keyPair(t, "web.example")
+	c.Kubectl(t, "create", "secret", "tls", "web-tls", "-n", "shop", "--cert", crt, "--key", key)
+	web := strings.Replace(ingress("shop", "web", "fairlead", "web"), "  rules:", "  tls: [{hosts: [web.example], secretName: web-tls}]\n  rules:", 1)
+	web = strings.Replace(web, "name: web, namespace: shop}", `name: web, namespace: shop, annotations: {fairlead.dev/ssl-redirect: "false"}}`, 1)
+	c.Apply(t, webDeployment("shop", "web", 3)+webService("shop", "web")+web+
+		webDeployment("shop", "stream", 2)+webService("shop", "stream")+ingress("shop", "stream", "fairlead", "stream"))
+	c.Rollout(t, "kube-system", "deployment/coredns")
+	c.Rollout(t, "fairlead", "deployment/fairlead")
+	c.Rollout(t, "shop", "deployment/web")
+	c.Rollout(t, "shop", "deployment/stream")
+	f := c.Installed(t, "fairlead", "fairlead")
+	f.Serves(t, "web.example/")
+	f.Serves(t, "stream.example/")
+	t.Cleanup(func() { c.tellOf(t, "fairlead") })
+	// A new replica's node gets traffic after the load balancer's next check.
+	const settled = 3 * time.Second
+
+	scenarios := []struct {
+		name   string
+		settle time.Duration
+		do     func(*testing.T)
+	}{
+		{"nothing", settled, func(*testing.T) {}},
+		{"Ingresses come, change and go", settled, func(t *testing.T) { churn(t, c) }},
+		{"certificates are replaced", settled, func(t *testing.T) {
+			for range 5 {
+				crt, key := keyPair(t, "web.example")
+				c.Apply(t, c.Kubectl(t, "create", "secret", "tls", "web-tls", "-n", "shop", "--cert", crt, "--key", key, "--dry-run=client", "-o", "yaml"))
+			}
+		}},
+		{"the backend is rolled out", settled, func(t *testing.T) {
+			c.Kubectl(t, "rollout", "restart", "deployment/web", "-n", "shop")
+			c.Rollout(t, "shop", "deployment/web")
+		}},
+		{"the backend is scaled to one and back", settled, func(t *testing.T) {
+			for _, n := range []string{"1", "3"} {
+				c.Kubectl(t, "scale", "deployment/web", "-n", "shop", "--replicas="+n)
+				c.Rollout(t, "shop", "deployment/web")
+				Eventually(t, time.Minute, n+" Pods", func() bool {
+					return len(strings.Fields(c.Kubectl(t, "get", "pods", "-n", "shop", "-l", "app=web", "-o", "name"))) == map[string]int{"1": 1, "3": 3}[n]
+				})
+			}
+		}},
+		{"the leader is deleted", 14 * time.Second, func(t *testing.T) {
+			holder := c.Kubectl(t, "get", "lease", "fairlead-leader", "-n", "fairlead", "-o", "jsonpath={.spec.holderIdentity}")
+			pod, _, _ := strings.Cut(holder, "_")
+			c.Kubectl(t, "delete", "pod", pod, "-n", "fairlead", "--wait=false")
+			c.Rollout(t, "fairlead", "deployment/fairlead")
+		}},
+		{"Fairlead is rolled out", 14 * time.Second, func(t *testing.T) {
+			c.Kubectl(t, "rollout", "restart", "deployment/fairlead", "-n", "fairlead")
+			c.Rollout(t, "fairlead", "deployment/fairlead")
+		}},
+		{"a node is drained", 14 * time.Second, func(t *testing.T) {
+			// The streams' backends are left where they are, as they would end.
+			// Fairlead waits for the streams through the node, so kubectl is not waited for.
+			_, _ = c.Try("drain", "node2", "--ignore-daemonsets", "--pod-selector=app!=stream", "--timeout=20s")
+			left := c.Kubectl(t, "get", "pods", "-A", "-l", "app!=stream", "--field-selector=spec.nodeName=node2", "--no-headers",
+				"-o", "custom-columns=NAME:.metadata.name,DELETED:.metadata.deletionTimestamp")
+			if strings.Contains(left, "<none>") {
+				t.Errorf("not evicted: %s", left)
+			}
+			c.Kubectl(t, "uncordon", "node2")
+			c.Rollout(t, "fairlead", "deployment/fairlead")
+			c.Rollout(t, "shop", "deployment/web")
+		}},
+		{"the API server is away", settled, func(t *testing.T) {
+			away := 20 * time.Second
+			if os.Getenv("FAIRLEAD_E2E_LONG") != "" {
+				away = 2 * time.Minute
+			}
+			c.StopAPIServer()
+			<-time.After(away)
+			c.StartAPIServer(t)
+		}},
+	}
+	var table strings.Builder
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) {
+			r := under(t, f, s.settle, func() { s.do(t) })
+			fmt.Fprintf(&table, "%-40s %v\n", s.name, r)
+			if len(r.Failures) > 0 || len(r.Closed) > 0 {
+				t.Errorf("lost: %v\nfailures: %v\nclosed: %v", r, r.Failures, r.Closed)
+			}
+			if r.Requests < 100 || r.Messages < r.Streams {
+				t.Errorf("hardly a load: %v", r)
+			}
+		})
+	}
+	t.Logf("what clients met:\n%s", table.String())
+}
+
+// churn makes, changes and deletes Ingresses for some seconds.
+func churn(t *testing.T, c *Cluster) {
+	for range 3 {
+		var all strings.Builder
+		for i := range 20 {
+			all.WriteString(ingress("shop", fmt.Sprintf("churn%d", i), "fairlead", "web"))
+		}
+		c.Apply(t, all.String())
+		c.Apply(t, strings.ReplaceAll(all.String(), "path: /,", "path: /moved,"))
+		c.Kubectl(t, "label", "ingress", "--all", "-n", "shop", "--overwrite", fmt.Sprintf("round=%d", time.Now().UnixNano()))
+		if _, err := c.kubectl(all.String(), "delete", "-f", "-"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
