@@ -55,6 +55,7 @@ controller:
   ingressClassResource: {name: edge, controllerValue: example.com/edge}
   controllerClasses: [example.com/edge]
   electionID: edge-leader
+  config: {hsts: "false"}
 `)
 		c.Apply(t, manifests+"\n---\n"+ingress("shop", "edge", "edge", "web"))
 		c.Rollout(t, "edge", "deployment/edge")
@@ -67,6 +68,8 @@ controller:
 			}
 		}
 		explained(t, c, "edge", "shop")
+		c.Kubectl(t, "patch", "configmap", "edge", "-n", "edge", "--type=merge", "-p", `{"data": {"denylist-source-range": "`+c.IP.String()+`"}}`)
+		Eventually(t, soon, "a setting is live", func() bool { return edge.Get("edge.example/").Status == http.StatusForbidden })
 	})
 	t.Run("one namespace", func(t *testing.T) {
 		c.Kubectl(t, "apply", "-k", deployDir("overlays", "namespaced"))

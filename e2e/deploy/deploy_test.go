@@ -174,13 +174,16 @@ func TestChartIsTheBase(t *testing.T) {
 // TestChartParts compares what is off by default with the components and overlays.
 func TestChartParts(t *testing.T) {
 	production := kustomized(t, "overlays/production")
-	chart := helmed(t, `controller: {autoscaling: {enabled: true}, networkPolicy: {enabled: true}, metrics: {serviceMonitor: {enabled: true}, prometheusRule: {enabled: true}, dashboard: {enabled: true}}}`)
+	chart := helmed(t, `controller: {config: {hsts: "true"}, autoscaling: {enabled: true}, networkPolicy: {enabled: true}, metrics: {serviceMonitor: {enabled: true}, prometheusRule: {enabled: true}, dashboard: {enabled: true}}}`)
 	for _, name := range []string{
 		"HorizontalPodAutoscaler fairlead", "NetworkPolicy fairlead", "PrometheusRule fairlead",
 		"ServiceMonitor fairlead", "Service fairlead-metrics",
 	} {
 		same(t, name, production[name].at("spec"), chart[name].at("spec"))
 	}
+	same(t, "Role", production["Role fairlead"].at("rules"), chart["Role fairlead"].at("rules"))
+	same(t, "Pod", production["Deployment fairlead"].at("spec", "template", "spec"), chart["Deployment fairlead"].at("spec", "template", "spec"))
+	same(t, "settings", map[string]any{"hsts": "true"}, chart["ConfigMap fairlead"].at("data"))
 	same(t, "dashboard", production["ConfigMap fairlead-dashboard"].at("data"), chart["ConfigMap fairlead-dashboard"].at("data"))
 	for way, d := range map[string]Object{"kustomize": production["Deployment fairlead"], "helm": chart["Deployment fairlead"]} {
 		if got := d.at("spec", "replicas"); got != nil {
@@ -214,6 +217,7 @@ controller:
   ingressClassResource: {name: nginx, default: true, controllerValue: k8s.io/ingress-nginx, annotations: {a: b}}
   controllerClasses: [k8s.io/ingress-nginx]
   electionID: edge-leader
+  config: {force-ssl-redirect: true, denylist-source-range: 192.0.2.0/24}
   ingressClassByName: true
   watchIngressWithoutClass: true
   publishStatusAddress: 192.0.2.1,192.0.2.2
@@ -247,7 +251,7 @@ func TestChartValues(t *testing.T) {
 	}
 	for _, want := range []string{
 		"--ingress-class=nginx", "--controller-class=k8s.io/ingress-nginx", "--election-id=edge-leader", "--ingress-class-by-name",
-		"--watch-ingress-without-class", "--publish-status-address=192.0.2.1,192.0.2.2", "--default-ssl-certificate=shop/tls",
+		"--watch-ingress-without-class", "--configmap=$(POD_NAMESPACE)/edge", "--publish-status-address=192.0.2.1,192.0.2.2", "--default-ssl-certificate=shop/tls",
 		"--profiling=true", "--access-log=off", "--shutdown-delay=30s", "--drain-timeout=60s",
 	} {
 		if !slices.Contains(args, want) {
