@@ -44,6 +44,7 @@ type entry struct {
 	rules       []*proxy.Rule
 	// alternatives are what the rules of a canary are: not served by themselves.
 	alternatives []*proxy.Rule
+	twins        []*proxy.Rule // redirects of hosts that are not the Ingress's own; see withTwins
 	references   []reference
 	hosts        []string // the valid hosts of the rules, each once; "" for hostless ones
 	sections     []section
@@ -105,6 +106,7 @@ func (r *reader) read(spec *netv1.IngressSpec) {
 	} else {
 		r.appRoot()
 		r.slashes()
+		r.redirectTwins()
 	}
 	for i := range spec.TLS {
 		r.tls(i, &spec.TLS[i])

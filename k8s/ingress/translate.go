@@ -94,6 +94,7 @@ func (t *Translator) Translate(s *Snapshot) *Result {
 	if len(gone)+len(fresh) > 0 {
 		t.ranking = t.ranking.replace(fresh)
 		t.rules, t.canaries = join(t.ranking.entries, t.ranking.rules, t.canaries)
+		t.rules = withTwins(t.ranking.entries, t.rules)
 	}
 	r := &Result{
 		Config:      proxy.Config{Rules: t.rules, DefaultBackend: t.options.DefaultBackend, Trust: t.settings.global.Trust},

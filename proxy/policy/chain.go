@@ -32,6 +32,7 @@ type Env struct {
 // chain is every feature, the outermost handler first. Each neighbourship has its reason; the
 // tests check those that a user can see.
 var chain = [...]feature{
+	www,         // of a host without rules
 	appRoot,     // of the server, before its locations: not even the body is looked at
 	hsts,        // on every answer of a location, also those that the rest gives
 	bodySize,    // a body that is too large as announced is refused before anybody is asked

@@ -53,7 +53,6 @@ var keys = [...]key{
 	{"enable-rewrite-log", NoEffect, "false", "there is no rewrite log"},
 	{"fastcgi-index", LeftOut, "", "FastCGI"},
 	{"fastcgi-params-configmap", LeftOut, "", "FastCGI"},
-	{"from-to-www-redirect", OtherHosts, "false", "redirects the host with or without www."},
 	{"global-rate-limit", Unknown, "", "it was removed; limit-rps limits in each replica"},
 	{"global-rate-limit-ignored-cidrs", Unknown, "", "it was removed"},
 	{"global-rate-limit-key", Unknown, "", "it was removed"},

@@ -43,6 +43,7 @@ type Set struct {
 	SSLRedirect *SSLRedirect
 	HSTS        string // value of Strict-Transport-Security; empty for none
 	AppRoot     string // path that requests for "/" are sent to; empty for none
+	WWW         *WWW   // Host is empty for the rules of the Ingress itself
 	Slash       Slash
 	Rewrite     *Rewrite
 	CORS        *CORS

@@ -1,0 +1,62 @@
+package ingress
+
+import (
+	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
+	"github.com/fairlead-ingress/fairlead/router"
+)
+
+// redirectTwins makes the rules that redirect the twins of the Ingress's hosts. Whether nobody
+// else has those hosts is known when all have been read.
+func (r *reader) redirectTwins() {
+	if r.policies.WWW == nil {
+		return
+	}
+	for _, host := range r.hosts {
+		twin, ok := policy.Twin(host)
+		if !ok {
+			continue
+		}
+		rule := &proxy.Rule{Host: twin, Path: "/", PathType: router.Prefix, Origin: r.origin, Answer: noRoute}
+		if r.fixed != (proxy.Answer{}) {
+			// A host that fails closed does so under both names.
+			set := r.policies
+			set.AppRoot, set.WWW = "", nil
+			rule.Answer, rule.Policies = r.fixed, r.hostPolicies(twin, set)
+		} else {
+			to := *r.policies.WWW
+			to.Host = host
+			rule.Policies = r.hostPolicies(twin, policy.Set{Profile: r.profile, WWW: &to})
+		}
+		r.twins = append(r.twins, rule)
+	}
+}
+
+// withTwins returns rules with those of twins whose host no rule of an Ingress has. Of several
+// for one host the first by precedence counts. Without any, rules is returned as it is.
+func withTwins(entries []*entry, rules []*proxy.Rule) []*proxy.Rule {
+	var twins []*proxy.Rule
+	for _, e := range entries {
+		twins = append(twins, e.twins...)
+	}
+	if len(twins) == 0 {
+		return rules
+	}
+	taken := make(map[string]bool, len(twins))
+	for _, twin := range twins {
+		taken[twin.Host] = false
+	}
+	for _, rule := range rules {
+		if _, wanted := taken[rule.Host]; wanted {
+			taken[rule.Host] = true
+		}
+	}
+	all := append(make([]*proxy.Rule, 0, len(rules)+len(twins)), rules...)
+	for _, twin := range twins {
+		if !taken[twin.Host] {
+			taken[twin.Host] = true
+			all = append(all, twin)
+		}
+	}
+	return all
+}
