@@ -34,16 +34,20 @@ func explainWith(ctx context.Context, v *explain.View, q explain.Question, probe
 	if name == "" && q.Answer != nil && q.Answer.Silent {
 		name = q.URL.Hostname()
 	}
-	var parts sync.WaitGroup
-	parts.Go(func() { q.Probes = dial(v.Proxy.Pools.DialOutside).probeAll(ctx, v.Targets(q)) })
-	var fronts []explain.FrontAttempt
+	// The parts read q side by side: what they find is put into it at the end.
+	var (
+		parts   sync.WaitGroup
+		probes  []explain.Attempt
+		fronts  []explain.FrontAttempt
+		lookups []explain.Lookup
+	)
+	parts.Go(func() { probes = dial(v.Proxy.Pools.DialOutside).probeAll(ctx, v.Targets(q)) })
 	parts.Go(func() { fronts = tryFronts(ctx, v, q) })
-	var lookups []explain.Lookup
 	if name != "" {
 		parts.Go(func() { lookups = askServers(ctx, name, v.NameServers()) })
 	}
 	parts.Wait()
-	q.Fronts, q.Lookups = fronts, lookups
+	q.Probes, q.Fronts, q.Lookups = probes, fronts, lookups
 	return v.Explain(q)
 }
 

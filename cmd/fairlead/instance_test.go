@@ -10,6 +10,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fairlead-ingress/fairlead/k8s/explain"
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+	"github.com/fairlead-ingress/fairlead/k8s/manifest"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
@@ -55,5 +58,28 @@ func TestOwnAddresses(t *testing.T) {
 	}
 	if err := in.close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// The parts of a probe run side by side on one question: see what the race detector says.
+func TestProbePartsShareNothing(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(explainObjects), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m, err := manifest.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, done := explain.Offline(m.Snapshot(), ingress.Options{}, nil)
+	defer done()
+	u, err := explain.ParseURL("http://a.example:1/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := explain.Question{URL: u, Answer: &explain.Answer{Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}}
+	e := explainWith(t.Context(), explain.New(state), q, true, false)
+	if s := e.Step(explain.Listener); s.Reason != "FrontRefused" {
+		t.Errorf("port 1 of this machine: %+v", s)
 	}
 }
