@@ -105,6 +105,13 @@ func (f *forwarder) prepare(o *outgoing, r *http.Request, x *Exchange) bool {
 	if x.sendPrefix != "" {
 		out.Header["X-Forwarded-Prefix"] = []string{x.sendPrefix}
 	}
+	for _, field := range x.sendFields {
+		if field[1] == "" {
+			delete(out.Header, field[0])
+		} else {
+			out.Header[field[0]] = []string{field[1]}
+		}
+	}
 	if x.sendHost != "" {
 		out.Host = x.sendHost
 	}

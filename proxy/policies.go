@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
@@ -36,6 +38,17 @@ func (w *responseWriter) SendPrefix(prefix string) { w.x.sendPrefix = prefix }
 
 // SendHost sets the Host for the backend.
 func (w *responseWriter) SendHost(host string) { w.x.sendHost = host }
+
+// SendField sets a field for the backend.
+func (w *responseWriter) SendField(name, value string) {
+	if name == "Host" {
+		if httpguts.ValidHostHeader(value) {
+			w.x.sendHost = value
+		}
+		return
+	}
+	w.x.sendFields = append(w.x.sendFields, [2]string{name, value})
+}
 
 // Rehearsal says that nothing must come of the request.
 func (w *responseWriter) Rehearsal() bool { return w.x.rehearsal }

@@ -108,7 +108,7 @@ func (c *comparison) header(want map[string]any, a *Answer) {
 	for _, name := range notCompared {
 		got.Del(name)
 	}
-	if t := got.Get("Content-Type"); t == "text/plain" || a.Header.Get("X-Fairlead-Reason") != "" || strings.HasPrefix(t, "text/html") {
+	if t := got.Get("Content-Type"); t == "text/plain" || a.Header.Get("X-Fairlead-Reason") != "" || want["Content-Type"] == nil && strings.HasPrefix(t, "text/html") {
 		got.Del("Content-Type")
 	}
 	if _, listed := want["Server"]; !listed {

@@ -32,9 +32,12 @@ type Env struct {
 // chain is every feature, the outermost handler first. Each neighbourship has its reason; the
 // tests check those that a user can see.
 var chain = [...]feature{
+	blocking,    // of the whole instance: who is not served at all learns nothing
 	www,         // of a host without rules
 	appRoot,     // of the server, before its locations: not even the body is looked at
 	hsts,        // on every answer of a location, also those that the rest gives
+	fields,      // on every answer too, and what the backend gets is not changed by anything after
+	compression, // what is sent in the end is compressed, so all that changes an answer but for fields is inside
 	bodySize,    // a body that is too large as announced is refused before anybody is asked
 	slash,       // chooses the location, so it is answered before the location's own redirects
 	cors,        // a preflight carries no credentials and follows no redirect, so it comes before both

@@ -14,17 +14,19 @@ type writer struct {
 	*httptest.ResponseRecorder
 	client, scheme, path, host string
 	reason                     string
+	fields                     []string // that SendField was called with
 }
 
-func (w *writer) Client() netip.Addr    { a, _ := netip.ParseAddr(w.client); return a }
-func (w *writer) Scheme() string        { return w.scheme }
-func (w *writer) Connection() string    { return w.scheme }
-func (w *writer) CanonicalHost() string { return "a.example" }
-func (w *writer) CanonicalPath() string { return w.path }
-func (w *writer) ID() string            { return "id" }
-func (w *writer) SendHost(host string)  { w.host = host }
-func (w *writer) SendPrefix(string)     {}
-func (w *writer) Rehearsal() bool       { return false }
+func (w *writer) Client() netip.Addr           { a, _ := netip.ParseAddr(w.client); return a }
+func (w *writer) Scheme() string               { return w.scheme }
+func (w *writer) Connection() string           { return w.scheme }
+func (w *writer) CanonicalHost() string        { return "a.example" }
+func (w *writer) CanonicalPath() string        { return w.path }
+func (w *writer) ID() string                   { return "id" }
+func (w *writer) SendHost(host string)         { w.host = host }
+func (w *writer) SendField(name, value string) { w.fields = append(w.fields, name+": "+value) }
+func (w *writer) SendPrefix(string)            {}
+func (w *writer) Rehearsal() bool              { return false }
 func (w *writer) Answer(rw http.ResponseWriter, _ *http.Request, status int, reason string, _ error) {
 	w.reason = reason
 	rw.WriteHeader(status)
@@ -230,7 +232,7 @@ func TestProfiles(t *testing.T) {
 func TestNames(t *testing.T) {
 	all := Set{
 		Access: &Access{}, BasicAuth: &BasicAuth{}, Auth: &ExternalAuth{}, Redirect: &Redirect{}, SSLRedirect: &SSLRedirect{}, HSTS: "x",
-		AppRoot: "/x", WWW: &WWW{Host: "www.a.example"}, Slash: SlashAlways, Rewrite: &Rewrite{}, CORS: &CORS{}, Limit: &Limit{}, BodySize: 1, Forward: Forward{Host: Template{Parts: make([]Part, 1)}},
+		AppRoot: "/x", WWW: &WWW{Host: "www.a.example"}, Slash: SlashAlways, Rewrite: &Rewrite{}, CORS: &CORS{}, Limit: &Limit{}, BodySize: 1, Blocking: &Blocking{}, Fields: &Fields{}, Gzip: &Gzip{}, Forward: Forward{Host: Template{Parts: make([]Part, 1)}},
 	}
 	names := Names(&all, Rule{Path: "/"})
 	for i, f := range chain {

@@ -24,6 +24,9 @@ type Exchange interface {
 	SendPrefix(prefix string)
 	// SendHost sets the Host of the request that the backend gets.
 	SendHost(host string)
+	// SendField sets a field of the request that the backend gets, whatever the client and the
+	// proxy say there; an empty value removes it. "Host" is as with SendHost.
+	SendField(name, value string)
 	// Rehearsal says that the request is only asked about: it must neither be counted nor
 	// sent anywhere.
 	Rehearsal() bool

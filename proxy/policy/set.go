@@ -51,7 +51,10 @@ type Set struct {
 	BodySize    int64 // largest request body in bytes; 0 for no limit
 	Forward     Forward
 	// Canary makes the rules alternatives for those of another Ingress; nil: they are rules.
-	Canary *Canary
+	Canary   *Canary
+	Blocking *Blocking
+	Fields   *Fields
+	Gzip     *Gzip
 }
 
 // Rule is what a handler must know of the rule it is made for.

@@ -1,0 +1,89 @@
+package policy
+
+import (
+	"net/http"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Blocking says whom the instance serves nothing; they get 403.
+type Blocking struct {
+	Clients []netip.Prefix
+	// Agents and Referers are as in the ConfigMap: a text that is compared without case, "~" with
+	// a regular expression, "~*" with one without case.
+	Agents, Referers []string
+}
+
+var (
+	blockCIDRs    = Key{Name: "block-cidrs", GlobalOnly: true, Class: Guard, Value: "addresses and CIDRs, separated by commas", Doc: "answers 403 to these client addresses, on all rules"}
+	blockAgents   = Key{Name: "block-user-agents", GlobalOnly: true, Class: Guard, Value: "texts, ~ or ~* and a regular expression, separated by commas", Doc: "answers 403 to requests with such a User-Agent"}
+	blockReferers = Key{Name: "block-referers", GlobalOnly: true, Class: Guard, Value: "as block-user-agents", Doc: "answers 403 to requests with such a Referer"}
+)
+
+var blocking = feature{
+	name: "blocking",
+	keys: []Key{blockCIDRs, blockAgents, blockReferers},
+	read: func(r *reader, s *Set) {
+		var b Blocking
+		b.Clients, _ = r.prefixes(blockCIDRs)
+		b.Agents, b.Referers = r.patterns(blockAgents), r.patterns(blockReferers)
+		if len(b.Clients)+len(b.Agents)+len(b.Referers) > 0 {
+			s.Blocking = &b
+		}
+	},
+	wrap: func(l link, next http.Handler) http.Handler {
+		b := l.Blocking
+		if b == nil {
+			return next
+		}
+		agents, referers := compilePatterns(b.Agents), compilePatterns(b.Referers)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			client := exchangeOf(w).Client()
+			blocked := slices.ContainsFunc(b.Clients, func(p netip.Prefix) bool { return p.Contains(client) }) || len(b.Clients) > 0 && !client.IsValid()
+			if blocked || matchesAny(agents, r.Header.Get("User-Agent")) || matchesAny(referers, r.Header.Get("Referer")) {
+				answer(w, r, http.StatusForbidden, "blocked")
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	},
+}
+
+// patterns reads a list of patterns. One that does not compile makes the list no guard.
+func (r *reader) patterns(k Key) []string {
+	list := r.list(k)
+	for _, p := range list {
+		if _, err := compilePattern(p); err != nil {
+			r.bad(k, "%w", err)
+			return nil
+		}
+	}
+	return list
+}
+
+// compilePattern makes an expression of a pattern, in the manner of nginx's map.
+func compilePattern(p string) (*regexp.Regexp, error) {
+	if expression, ok := strings.CutPrefix(p, "~*"); ok {
+		return regexp.Compile("(?i)" + expression)
+	}
+	if expression, ok := strings.CutPrefix(p, "~"); ok {
+		return regexp.Compile(expression)
+	}
+	return regexp.Compile("(?i)^" + regexp.QuoteMeta(p) + "$")
+}
+
+func compilePatterns(list []string) []*regexp.Regexp {
+	compiled := make([]*regexp.Regexp, 0, len(list))
+	for _, p := range list {
+		if e, err := compilePattern(p); err == nil { // as it was when the list was read
+			compiled = append(compiled, e)
+		}
+	}
+	return compiled
+}
+
+func matchesAny(list []*regexp.Regexp, value string) bool {
+	return slices.ContainsFunc(list, func(e *regexp.Regexp) bool { return e.MatchString(value) })
+}

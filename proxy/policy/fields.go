@@ -1,0 +1,172 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Field is a header field with its value, which may have variables in it.
+type Field struct {
+	Name  string // canonical
+	Value Template
+}
+
+// Fields are what the ConfigMap does to the fields of all rules' messages.
+type Fields struct {
+	Set  []Field  // of the request that the backend gets; an empty value removes the client's
+	Add  []Field  // of every response, in place of the backend's
+	Hide []string // of responses, sorted
+}
+
+var (
+	addHeaders = Key{
+		Name: "add-headers", GlobalOnly: true, Value: "namespace/name of a ConfigMap", Doc: "the entries of that ConfigMap, of the same namespace as this one, " +
+			"are set as fields of every response, in place of the backend's",
+	}
+	setHeaders = Key{
+		Name: "proxy-set-headers", GlobalOnly: true, Value: "namespace/name of a ConfigMap", Doc: "the entries of that ConfigMap, of the same namespace as this one, " +
+			"are set as fields of every request for a backend; variables are those of annotations, and an empty value removes the field",
+	}
+	hideHeaders = Key{Name: "hide-headers", GlobalOnly: true, Value: "field names, separated by commas", Doc: "fields of backends' responses that clients do not get"}
+)
+
+var fields = feature{
+	name: "fields",
+	keys: []Key{addHeaders, setHeaders, hideHeaders},
+	read: func(r *reader, s *Set) {
+		f := Fields{Add: r.fieldsOf(addHeaders), Set: r.fieldsOf(setHeaders)}
+		for _, name := range r.list(hideHeaders) {
+			if !httpguts.ValidHeaderFieldName(name) || ours(name) {
+				r.bad(hideHeaders, "want names of fields that may be hidden, got %.80q", name)
+				continue
+			}
+			f.Hide = append(f.Hide, http.CanonicalHeaderKey(name))
+		}
+		slices.Sort(f.Hide)
+		if f.Hide = slices.Compact(f.Hide); len(f.Add)+len(f.Set)+len(f.Hide) > 0 {
+			s.Fields = &f
+		}
+	},
+	wrap: func(l link, next http.Handler) http.Handler {
+		f := l.Fields
+		if f == nil {
+			return next
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			x := exchangeOf(w)
+			for _, field := range f.Set {
+				x.SendField(field.Name, oneLine(field.Value.expand(w, r, &l.rule, nil, nil)))
+			}
+			if len(f.Add)+len(f.Hide) > 0 {
+				w = &fieldsWriter{ResponseWriter: w, fields: f, rule: &l.rule, request: r}
+			}
+			next.ServeHTTP(w, r)
+		})
+	},
+}
+
+// ours reports whether a field frames a message or is of one connection, so that setting it would
+// make something else of the message.
+func ours(name string) bool {
+	switch name = http.CanonicalHeaderKey(name); name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length", "Content-Encoding", "Expect":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Fairlead-")
+}
+
+// fieldsOf reads the ConfigMap that a key names. Entries that are no fields are left out.
+func (r *reader) fieldsOf(k Key) []Field {
+	v, ok := r.text(k)
+	if !ok {
+		return nil
+	}
+	namespace, name, ok := strings.Cut(v, "/")
+	if !ok || namespace == "" || name == "" {
+		r.bad(k, "want namespace/name, got %.80q", v)
+		return nil
+	}
+	entries := r.ConfigMap(namespace, name)
+	if entries == nil {
+		r.bad(k, "ConfigMap %s is not in the namespace of the controller's ConfigMap", v)
+		return nil
+	}
+	var list []Field
+	for _, entry := range slices.Sorted(maps.Keys(entries)) {
+		f, err := newField(entry, entries[entry])
+		if err != nil {
+			r.bad(k, "entry %s of ConfigMap %s: %w", entry, v, err)
+			continue
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+func newField(name, value string) (Field, error) {
+	if !httpguts.ValidHeaderFieldName(name) {
+		return Field{}, errors.New("want the name of a field")
+	}
+	if ours(name) {
+		return Field{}, errors.New("a field that is of one connection or frames the message")
+	}
+	t, err := parseTemplate(value, nil)
+	if err != nil {
+		return Field{}, err
+	}
+	if !httpguts.ValidHeaderFieldValue(value) {
+		return Field{}, fmt.Errorf("want one line, got %.80q", value)
+	}
+	return Field{http.CanonicalHeaderKey(name), t}, nil
+}
+
+// oneLine is what of a value may stand in a field: variables are what clients wrote.
+func oneLine(value string) string {
+	if httpguts.ValidHeaderFieldValue(value) {
+		return value
+	}
+	return ""
+}
+
+// fieldsWriter changes the fields of the final response.
+type fieldsWriter struct {
+	http.ResponseWriter
+	fields  *Fields
+	rule    *Rule
+	request *http.Request
+	wrote   bool
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *fieldsWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *fieldsWriter) WriteHeader(code int) {
+	if code >= 200 && !w.wrote {
+		w.wrote = true
+		h := w.Header()
+		for _, name := range w.fields.Hide {
+			delete(h, name)
+		}
+		for _, f := range w.fields.Add {
+			if value := oneLine(f.Value.expand(w.ResponseWriter, w.request, w.rule, nil, nil)); value != "" {
+				h[f.Name] = []string{value}
+			} else {
+				delete(h, f.Name)
+			}
+		}
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *fieldsWriter) Write(b []byte) (int, error) {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(b)
+}
