@@ -32,7 +32,7 @@ func newAdmin(address string, in *instance) (*admin, error) {
 	mux := http.NewServeMux()
 	in.dashboard.Register(mux)
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+	ready := func(w http.ResponseWriter, _ *http.Request) {
 		switch {
 		case a.stopping.Load():
 			text(w, http.StatusServiceUnavailable, "shutting down\n")
@@ -41,7 +41,8 @@ func newAdmin(address string, in *instance) (*admin, error) {
 		default:
 			text(w, http.StatusOK, "ok\n")
 		}
-	})
+	}
+	mux.HandleFunc("GET /readyz", ready)
 	mux.Handle("GET /metrics", in.metrics.Handler())
 	mux.HandleFunc("GET /debug/table", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -62,8 +63,19 @@ func newAdmin(address string, in *instance) (*admin, error) {
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	a.server = &http.Server{Handler: notFromTheDataPlane(mux), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 60 * time.Second}
+	a.server = &http.Server{Handler: notFromTheDataPlane(alsoAt(in.foreign.healthPath, ready, mux)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 60 * time.Second}
 	return a, nil
+}
+
+// alsoAt answers with h at one path more, and with next at all others.
+func alsoAt(path string, h http.HandlerFunc, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path != "" && r.URL.Path == path && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			h(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // notFromTheDataPlane refuses what a Fairlead forwarded: however an endpoint came to lead to

@@ -52,7 +52,7 @@ func rootCommand() *cobra.Command {
 		Short: "An HTTP/HTTPS ingress controller and reverse proxy for Kubernetes",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("no command %q: there are serve, demo, explain, doctor, check, annotations and version", args[0])}
+				return usageError{fmt.Errorf("no command %q: there are serve, demo, explain, doctor, check, annotations, settings and version", args[0])}
 			}
 			return nil
 		},

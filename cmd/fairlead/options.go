@@ -46,6 +46,8 @@ type options struct {
 	logLevel  string
 	profiling bool
 	engine    string
+
+	foreign foreign
 }
 
 func (o *options) register(f *pflag.FlagSet) {
@@ -76,6 +78,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.accessLog, "access-log", "json", "`format` of the access log on standard output: json, nginx or off")
 	f.StringVar(&o.logLevel, "log-level", "info", "`level` of the log on standard error: debug, info, warn or error")
 	f.StringVar(&o.engine, "engine", string(proxy.HTTP1), "`implementation` of HTTP/1 on the data ports: http1, or net/http to compare with")
+	o.foreign.register(f)
 	f.BoolVar(&o.profiling, "profiling", false, "serve /debug/pprof on the admin port")
 }
 

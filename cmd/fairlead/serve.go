@@ -29,6 +29,7 @@ end it without losing a request: /readyz turns to 503, connections are accepted 
 			}
 			log := newLogger(c.ErrOrStderr(), s.level)
 			defer func() { _ = log.Sync() }() // a terminal cannot be synced
+			s.foreign.warn(log)
 			in, err := newInstance(s, log, c.OutOrStdout())
 			if err != nil {
 				return fmt.Errorf("start: %w", err)

@@ -60,6 +60,7 @@ func (m *mistakes) value(flag, value, want string) { m.usage("--%s: %q is not %s
 func (o options) check() (settings, error) {
 	s := settings{options: o}
 	var bad mistakes
+	s.applyForeign(&bad)
 	s.checkTranslation(&bad)
 	s.checkSource(&bad)
 	s.checkAddresses(&bad)
