@@ -67,8 +67,14 @@ func TestForeignDeployment(t *testing.T) {
 
 func TestForeignRefused(t *testing.T) {
 	for _, args := range [][]string{
-		{"--annotations-prefix=a.example"}, {"--tcp-services-configmap=a/b"}, {"--udp-services-configmap=a/b"},
-		{"--watch-namespace-selector=a=b"}, {"--report-node-internal-ip-address"}, {"--http-port=70000"}, {"--http-port=81", "--http-address=:82"}, {"--health-check-path=/{x}"},
+		{"--annotations-prefix=a.example"},
+		{"--tcp-services-configmap=a/b"},
+		{"--udp-services-configmap=a/b"},
+		{"--watch-namespace-selector=a=b"},
+		{"--report-node-internal-ip-address"},
+		{"--http-port=70000"},
+		{"--http-port=81", "--http-address=:82"},
+		{"--health-check-path=/{x}"},
 	} {
 		o := parseServe(t, args...)
 		if _, err := o.check(); err == nil || !strings.Contains(err.Error(), strings.SplitN(args[0], "=", 2)[0]) {

@@ -119,8 +119,8 @@ func readExternalAuth(r *reader, s *Set) {
 	s.Auth = &a
 }
 
-// urlTemplate reads an absolute URL. Its host may not have variables: a request must not choose
-// who decides about it.
+// urlTemplate reads an absolute URL. The host of auth-url may not have variables, as a request
+// must not choose who decides about it, but for $host alone: that is the rule's own host, see ask.
 func (r *reader) urlTemplate(k Key, v string) Template {
 	t, err := parseTemplate(v, nil)
 	if err != nil {
@@ -132,10 +132,24 @@ func (r *reader) urlTemplate(k Key, v string) Template {
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Contains(u.Host, "..") || strings.ContainsAny(v, " \t\r\n"):
 		r.bad(k, "want a URL such as http://service.namespace.svc/path, got %q", v)
-	case k.Name == authURL.Name && strings.Contains(u.Host, "variable"):
+	case k.Name == authURL.Name && strings.Contains(u.Host, "variable") && !t.ownHost():
 		r.bad(k, "want a URL whose host has no variables, got %q", v)
 	}
 	return t
+}
+
+var errOwnHost = errors.New("its host is $host, and the rule has no host of its own, so that clients would choose who decides")
+
+// ownHost reports whether the host of a URL is $host and nothing else.
+func (t Template) ownHost() bool {
+	for i, p := range t.Parts {
+		if p.Variable == "" && strings.HasSuffix(p.Text, "://") {
+			next, after := i+1, i+2
+			return next < len(t.Parts) && t.Parts[next].Variable == "host" &&
+				(after == len(t.Parts) || strings.HasPrefix(t.Parts[after].Text, "/"))
+		}
+	}
+	return false
 }
 
 // sample is a Template with a word in place of each variable.
@@ -258,6 +272,9 @@ func (h *authHandler) ask(w http.ResponseWriter, r *http.Request) (*http.Respons
 	method := h.auth.Method
 	if method == "" {
 		method = http.MethodGet
+	}
+	if h.auth.URL.ownHost() && (h.rule.Host == "" || strings.HasPrefix(h.rule.Host, "*")) {
+		return nil, errOwnHost
 	}
 	req, err := http.NewRequestWithContext(ctx, method, h.auth.URL.expand(w, r, &h.rule, escapeAll, nil), nil)
 	if err != nil {
