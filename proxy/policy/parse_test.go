@@ -122,7 +122,7 @@ func TestOutcomes(t *testing.T) {
 		{"limit-whitelist", "10.0.0.0/8", 0},
 		{"limit-rps", "1.5", Invalid},
 		{"auth-url", "/verify", Refused},
-		{"auth-url", "http://$host/verify", Refused},
+		{"auth-url", "http://$http_host/verify", Refused},
 		{"auth-url", "http://a.example/?x=$nothing", Refused},
 		{"auth-type", "digest", Refused},
 		{"auth-type", "basic", Refused},
