@@ -87,7 +87,7 @@ func (a *apiServer) client(t testing.TB) kubernetes.Interface {
 // groups has the group and resource of the kinds in test manifests.
 var groups = map[string][2]string{
 	"Ingress": {"apis/networking.k8s.io/v1", "ingresses"}, "IngressClass": {"apis/networking.k8s.io/v1", "ingressclasses"},
-	"Service": {"api/v1", "services"}, "Secret": {"api/v1", "secrets"}, "EndpointSlice": {"apis/discovery.k8s.io/v1", "endpointslices"},
+	"Service": {"api/v1", "services"}, "Secret": {"api/v1", "secrets"}, "ConfigMap": {"api/v1", "configmaps"}, "EndpointSlice": {"apis/discovery.k8s.io/v1", "endpointslices"},
 }
 
 // apply creates or replaces the objects of some YAML. What is the same stays as it is.

@@ -550,3 +550,38 @@ func TestOneNamespace(t *testing.T) {
 		t.Errorf("EndpointSlices of %v, want of %v", got, want)
 	}
 }
+
+// The ConfigMaps of the controller's namespace are read, and those alone. While they may not be,
+// nothing is loaded, as one of them may guard access.
+func TestConfigMaps(t *testing.T) {
+	configMap := func(namespace, name, value string) string {
+		return "{kind: ConfigMap, metadata: {namespace: " + namespace + ", name: " + name + "}, data: {hsts: '" + value + "'}}\n---\n"
+	}
+	a := newAPIServer(t)
+	a.refuse = forbid("configmaps")
+	a.apply(t, class+app("web")+configMap("fairlead", "settings", "true")+configMap("default", "other", "true"))
+	name := types.NamespacedName{Namespace: "fairlead", Name: "settings"}
+	without := runCluster(t, a, ClusterOptions{})
+	without.loadedSoon(t)
+	if got := without.Snapshot().ConfigMaps; len(got) > 0 {
+		t.Errorf("%d ConfigMaps read, and none is configured", len(got))
+	}
+	m := runCluster(t, a, ClusterOptions{ConfigMap: name})
+	eventually(t, "the ConfigMaps are asked for", func() bool { return a.count("list configmaps") > 0 })
+	if m.Snapshot() != nil {
+		t.Error("loaded without the ConfigMaps")
+	}
+	a.set(func() { a.refuse = nil })
+	m.loadedSoon(t)
+	first := m.Snapshot()
+	if len(first.ConfigMaps) != 1 || first.ConfigMaps[name].Data["hsts"] != "true" {
+		t.Errorf("ConfigMaps %v, want the one of the namespace", first.ConfigMaps)
+	}
+	m.noted()
+	a.apply(t, configMap("fairlead", "settings", "false"))
+	eventually(t, "the change", func() bool { return m.Snapshot().ConfigMaps[name].Data["hsts"] == "false" })
+	eventually(t, "the notice", func() bool { return len(m.noted()) > 0 })
+	if first.ConfigMaps[name].Data["hsts"] != "true" {
+		t.Error("a Snapshot changed after it was made")
+	}
+}
