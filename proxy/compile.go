@@ -140,7 +140,7 @@ func (p *Proxy) compileRule(rule *Rule) *route {
 	case rule.Answer != (Answer{}):
 		rt.handler = rule.Answer
 	default:
-		rt.handler = p.forwarder(p.Pools.Pool(rule.Backend))
+		rt.handler = balanced(rule, p.forwarder(p.Pools.Pool(rule.Backend)))
 		if rule.Canary != nil {
 			rt.handler = p.split(rule, rt.handler)
 		}

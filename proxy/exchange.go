@@ -56,12 +56,13 @@ type Exchange struct {
 
 	Attempts upstream.Attempts
 
-	trusted      bool        // the peer's forwarding fields are believed
-	clientScheme string      // that the client used, by what a trusted proxy says
-	path         string      // canonical
-	sendPrefix   string      // X-Forwarded-Prefix for the backend; empty for none of ours
-	sendFields   [][2]string // names and values for the backend, set last
-	sendHost     string      // Host for the backend in place of the client's; empty for none
+	trusted      bool          // the peer's forwarding fields are believed
+	clientScheme string        // that the client used, by what a trusted proxy says
+	path         string        // canonical
+	sendPrefix   string        // X-Forwarded-Prefix for the backend; empty for none of ours
+	sendFields   [][2]string   // names and values for the backend, set last
+	sendHost     string        // Host for the backend in place of the client's; empty for none
+	pick         upstream.Pick // the endpoint of the rule's own backend
 
 	// rehearsal is for Decide: the request is not sent to a backend, and forwarded says that
 	// it would have been.

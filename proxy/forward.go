@@ -69,7 +69,7 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		out.Body = http.NoBody
 	}
 
-	resp, err := f.pool.Do(out, upstream.Hooks{Interim: o.interim.hook}, &x.Attempts)
+	resp, err := f.pool.Do(out, upstream.Hooks{Interim: o.interim.hook, Pick: x.pick}, &x.Attempts)
 	if err != nil {
 		f.failed(w, r, body, err)
 		return

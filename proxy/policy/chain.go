@@ -50,6 +50,7 @@ var chain = [...]feature{
 	rewriting,  // after all guards, which look at the path that was routed on
 	forwarding, // what only the backend sees comes last
 	canary,     // chooses the backend
+	balancing,  // picks the endpoint of a backend, so the proxy does it behind all of these
 }
 
 // Wrap returns the handler of a rule with these policies: the features that are set, in the

@@ -60,7 +60,6 @@ var keys = [...]key{
 	{"http2-push-preload", NoEffect, "false", "browsers no longer take pushes"},
 	{"limit-rate", LeftOut, "0", "bytes per second of a response"},
 	{"limit-rate-after", LeftOut, "0", "bytes before limit-rate counts"},
-	{"load-balance", LeftOut, "round_robin ''", "how endpoints are picked"},
 	{"mirror-host", LeftOut, "", "Host of mirrored requests"},
 	{"mirror-request-body", LeftOut, "off", "mirrors bodies too"},
 	{"mirror-target", LeftOut, "''", "where requests are mirrored to"},
@@ -115,9 +114,6 @@ var keys = [...]key{
 	{"ssl-passthrough", Unroutable, "false", "hands TLS connections to the backend"},
 	{"ssl-prefer-server-ciphers", NoEffect, "", "the order of ciphers is fixed"},
 	{"stream-snippet", Refused, "#", "raw nginx configuration, which may deny access"},
-	{"upstream-hash-by", LeftOut, "''", "consistent hashing"},
-	{"upstream-hash-by-subset", LeftOut, "false", "consistent hashing"},
-	{"upstream-hash-by-subset-size", LeftOut, "", "consistent hashing"},
 	{"use-port-in-redirects", LeftOut, "false", "redirects with the port"},
 }
 

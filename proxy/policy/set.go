@@ -50,6 +50,7 @@ type Set struct {
 	Limit       *Limit
 	BodySize    int64 // largest request body in bytes; 0 for no limit
 	Forward     Forward
+	Balance     Balance
 	// Canary makes the rules alternatives for those of another Ingress; nil: they are rules.
 	Canary   *Canary
 	Blocking *Blocking

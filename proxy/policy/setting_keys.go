@@ -73,7 +73,6 @@ var settings = [...]key{
 	{"limit-conn-zone-variable", LeftOut, "$binary_remote_addr", "what limits are counted by; it is the client's address"},
 	{"limit-rate", LeftOut, "0", "bytes per second of a response"},
 	{"limit-rate-after", LeftOut, "0", "bytes before limit-rate counts"},
-	{"load-balance", LeftOut, "round_robin ''", "how endpoints are picked"},
 	{"location-snippet", Refused, "#", "raw nginx configuration, which may deny access"},
 	{"log-format-escape-json", NoEffect, "", "--access-log=json is always valid JSON"},
 	{"log-format-escape-none", NoEffect, "", "the access log is always escaped"},

@@ -48,7 +48,7 @@ func (p *Pool) Do(req *http.Request, h Hooks, a *Attempts) (*http.Response, erro
 func (p *Pool) do(req *http.Request, a *Attempts) (*http.Response, error) {
 	now := p.registry.options.now()
 	p.budget.request(now.Sub(p.registry.start))
-	e, err := p.first(now)
+	e, err := p.first(now, a.hooks.Pick)
 	if err != nil {
 		closeBody(req)
 		return nil, err
@@ -92,12 +92,12 @@ func closeBody(req *http.Request) {
 }
 
 // first picks the endpoint of a request.
-func (p *Pool) first(now time.Time) (*Endpoint, error) {
+func (p *Pool) first(now time.Time, how Pick) (*Endpoint, error) {
 	s := p.current(now.Sub(p.registry.start))
 	if len(s.all) == 0 {
 		return nil, &NoEndpointError{p.key, s.reason}
 	}
-	return p.picker.pick(s.live), nil
+	return p.picker.pick(s.live, how), nil
 }
 
 // another returns where the request is sent next, nil if nowhere.
@@ -110,9 +110,9 @@ func (p *Pool) another(req *http.Request, failure *result, a *Attempts, resent b
 	}
 	now := p.registry.clock()
 	s, tried := p.current(now), a.All()
-	next := pickOther(s.live, tried)
+	next := pickOther(s.live, tried, a.hooks.Pick)
 	if next == nil {
-		next = pickOther(s.all, tried)
+		next = pickOther(s.all, tried, a.hooks.Pick)
 	}
 	stale := false
 	if next == nil && failure.at == waiting && failure.reused {

@@ -165,7 +165,7 @@ func TestEjectPanic(t *testing.T) {
 		t.Fatalf("want one ejected, got %d", ejected(p))
 	}
 	p.Set(resolution(HTTP, bad))
-	e, err := p.first(p.registry.options.now())
+	e, err := p.first(p.registry.options.now(), Pick{})
 	if err != nil || e.Address().Port != bad.Port() {
 		t.Errorf("want the ejected endpoint when it is the only one, got %v, %v", e, err)
 	}

@@ -17,6 +17,7 @@ type Endpoint struct {
 	authority string     // the address as in a URL
 	ip        netip.Addr // invalid when the address is a name
 	protocol  Protocol
+	hash      uint64 // of authority, the same in every process
 
 	inFlight atomic.Int64
 	conns    atomic.Int64 // those that an http1.Client in clear does not count
@@ -35,6 +36,7 @@ type Endpoint struct {
 
 func newEndpoint(p *Pool, a Address, protocol Protocol) *Endpoint {
 	e := &Endpoint{pool: p, address: a, authority: a.String(), protocol: protocol}
+	e.hash = HashOf(e.authority)
 	e.ip, _ = netip.ParseAddr(a.Host) // else it is a name
 	return e
 }

@@ -7,6 +7,8 @@ import (
 
 // Hooks are what the caller of Pool.Do takes part in. The zero value is ready for use.
 type Hooks struct {
+	// Pick says to which endpoint the request goes.
+	Pick Pick
 	// Interim is called for each 1xx response but 101, by the goroutine of Do or, over HTTP/2,
 	// by another one while that waits; not when Do has returned. The header is valid until it
 	// returns. An error ends the

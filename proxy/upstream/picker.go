@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -17,11 +18,17 @@ const (
 	TwoChoices Balance = iota
 	// RoundRobin takes one endpoint after the other, whatever they have to do.
 	RoundRobin
+	// LeastLoad takes the endpoint with the fewest requests in flight; of equals, the next whose
+	// turn it is. With many replicas of the proxy it sends the same newcomer all that is new.
+	LeastLoad
 )
 
 func (b Balance) String() string {
-	if b == RoundRobin {
+	switch b {
+	case RoundRobin:
 		return "round-robin"
+	case LeastLoad:
+		return "least-load"
 	}
 	return "two-choices"
 }
@@ -33,15 +40,21 @@ type picker struct {
 }
 
 // pick returns one of endpoints, which is not empty.
-func (p *picker) pick(endpoints []*Endpoint) *Endpoint {
+func (p *picker) pick(endpoints []*Endpoint, how Pick) *Endpoint {
 	n := uint64(len(endpoints))
 	if n == 1 {
 		return endpoints[0]
 	}
+	if how.Size > 0 {
+		return how.ranked(endpoints, nil)
+	}
 	i := p.turn.Add(1) % n
 	first := endpoints[i]
-	if p.balance == RoundRobin {
+	switch cmp.Or(how.Balance, p.balance) {
+	case RoundRobin:
 		return first
+	case LeastLoad:
+		return leastLoad(endpoints, nil, int(i))
 	}
 	// One of the n-1 others, each as likely.
 	j := rand.Uint64N(n - 1)
@@ -54,19 +67,27 @@ func (p *picker) pick(endpoints []*Endpoint) *Endpoint {
 	return first
 }
 
-// pickOther returns the endpoint with the least load that is not in tried, of equals a random
-// one: the turns are for first tries, or the neighbour of an endpoint that fails would get
+// pickOther returns the endpoint for a retry, which is not in tried: the next by rank of a
+// request that is bound, else that with the least load, of equals a random one: the turns are for first tries, or the neighbour of an endpoint that fails would get
 // all its retries. Nil: all were tried.
-func pickOther(endpoints []*Endpoint, tried []Attempt) *Endpoint {
+func pickOther(endpoints []*Endpoint, tried []Attempt, how Pick) *Endpoint {
+	if how.Size > 0 {
+		return how.ranked(endpoints, tried)
+	}
+	return leastLoad(endpoints, tried, rand.IntN(max(len(endpoints), 1)))
+}
+
+// leastLoad returns the endpoint with the least load that is not in tried, of equals the first
+// one from start on. Nil: all were tried.
+func leastLoad(endpoints []*Endpoint, tried []Attempt, start int) *Endpoint {
 	var (
 		best  *Endpoint
 		least int64 = math.MaxInt64
 		n           = len(endpoints)
-		start       = rand.IntN(max(n, 1))
 	)
 	for k := range n {
 		e := endpoints[(start+k)%n]
-		if slices.ContainsFunc(tried, func(a Attempt) bool { return a.Endpoint == e }) {
+		if wasTried(tried, e) {
 			continue
 		}
 		if l := e.load(); best == nil || l < least {
@@ -74,4 +95,8 @@ func pickOther(endpoints []*Endpoint, tried []Attempt) *Endpoint {
 		}
 	}
 	return best
+}
+
+func wasTried(tried []Attempt, e *Endpoint) bool {
+	return slices.ContainsFunc(tried, func(a Attempt) bool { return a.Endpoint == e })
 }

@@ -16,7 +16,7 @@ func testEndpoints(n int) []*Endpoint {
 
 // Requests that do not overlap reach each endpoint equally often, from any start.
 func TestPickSpreadsEvenly(t *testing.T) {
-	for _, balance := range []Balance{TwoChoices, RoundRobin} {
+	for _, balance := range []Balance{TwoChoices, RoundRobin, LeastLoad} {
 		for _, n := range []int{1, 2, 3, 10} {
 			t.Run(fmt.Sprintf("%s/%d", balance, n), func(t *testing.T) {
 				endpoints := testEndpoints(n)
@@ -24,7 +24,7 @@ func TestPickSpreadsEvenly(t *testing.T) {
 				p.turn.Store(7)
 				count := make(map[*Endpoint]int)
 				for range 10 * n {
-					count[p.pick(endpoints)]++
+					count[p.pick(endpoints, Pick{})]++
 				}
 				for _, e := range endpoints {
 					if count[e] != 10 {
@@ -39,10 +39,10 @@ func TestPickSpreadsEvenly(t *testing.T) {
 func TestPickAvoidsTheBusier(t *testing.T) {
 	endpoints := testEndpoints(5)
 	endpoints[3].inFlight.Store(1)
-	for balance, want := range map[Balance]int{TwoChoices: 0, RoundRobin: 100} {
+	for balance, want := range map[Balance]int{TwoChoices: 0, RoundRobin: 100, LeastLoad: 0} {
 		p, count := &picker{balance: balance}, make(map[*Endpoint]int)
 		for range 500 {
-			count[p.pick(endpoints)]++
+			count[p.pick(endpoints, Pick{})]++
 		}
 		if got := count[endpoints[3]]; got != want {
 			t.Errorf("%s: want the busy endpoint picked %d times of 500, got %d", balance, want, got)
@@ -56,7 +56,7 @@ func TestTwoChoicesLevel(t *testing.T) {
 	endpoints[0].inFlight.Store(100)
 	p := &picker{}
 	for range 900 {
-		p.pick(endpoints).inFlight.Add(1)
+		p.pick(endpoints, Pick{}).inFlight.Add(1)
 	}
 	for _, e := range endpoints {
 		if n := e.inFlight.Load(); n < 95 || n > 105 {
@@ -71,12 +71,12 @@ func TestPickSuspect(t *testing.T) {
 	endpoints[0].inARow.Store(3)
 	endpoints[1].inFlight.Store(50)
 	p := &picker{}
-	if e := p.pick(endpoints); e != endpoints[0] {
+	if e := p.pick(endpoints, Pick{}); e != endpoints[0] {
 		t.Error("an idle suspect was not picked beside a busy one")
 	}
 	endpoints[0].inFlight.Store(1)
 	for range 10 {
-		if p.pick(endpoints) == endpoints[0] {
+		if p.pick(endpoints, Pick{}) == endpoints[0] {
 			t.Fatal("a suspect was picked while it has a request")
 		}
 	}
@@ -87,19 +87,19 @@ func TestPickOther(t *testing.T) {
 	endpoints[2].inFlight.Store(2)
 	endpoints[3].inFlight.Store(1)
 	tried := []Attempt{{Endpoint: endpoints[0]}, {Endpoint: endpoints[1]}}
-	if e := pickOther(endpoints, tried); e != endpoints[3] {
+	if e := pickOther(endpoints, tried, Pick{}); e != endpoints[3] {
 		t.Errorf("want the less busy of two, got %s", e.address)
 	}
 	tried = append(tried, Attempt{Endpoint: endpoints[2]}, Attempt{Endpoint: endpoints[3]})
-	if e := pickOther(endpoints, tried); e != nil {
+	if e := pickOther(endpoints, tried, Pick{}); e != nil {
 		t.Errorf("want none when all were tried, got %s", e.address)
 	}
-	if e := pickOther(nil, nil); e != nil {
+	if e := pickOther(nil, nil, Pick{}); e != nil {
 		t.Errorf("want none of none, got %s", e.address)
 	}
 	seen := make(map[*Endpoint]bool)
 	for range 100 {
-		seen[pickOther(endpoints[:2], nil)] = true
+		seen[pickOther(endpoints[:2], nil, Pick{})] = true
 	}
 	if len(seen) != 2 {
 		t.Errorf("want retries spread over two equals, got %d", len(seen))
@@ -108,19 +108,19 @@ func TestPickOther(t *testing.T) {
 
 func TestPickAllocates(t *testing.T) {
 	endpoints, p := testEndpoints(10), &picker{}
-	if n := testing.AllocsPerRun(100, func() { p.pick(endpoints) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { p.pick(endpoints, Pick{}) }); n != 0 {
 		t.Errorf("want no allocations, got %v", n)
 	}
 }
 
 func BenchmarkPick(b *testing.B) {
-	for _, balance := range []Balance{TwoChoices, RoundRobin} {
+	for _, balance := range []Balance{TwoChoices, RoundRobin, LeastLoad} {
 		for _, n := range []int{2, 10, 1000} {
 			b.Run(fmt.Sprintf("%s/%d", balance, n), func(b *testing.B) {
 				endpoints, p := testEndpoints(n), &picker{balance: balance}
 				b.ReportAllocs()
 				for b.Loop() {
-					p.pick(endpoints)
+					p.pick(endpoints, Pick{})
 				}
 			})
 		}
