@@ -95,8 +95,14 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 		entries = append(entries, rt.entry)
 		if rule.Backend != (upstream.Key{}) && rule.Answer == (Answer{}) {
 			t.keys[rule.Backend] = struct{}{}
+			if rule.Secure != (upstream.Key{}) {
+				t.keys[rule.Secure] = struct{}{}
+			}
 			if rule.Canary != nil {
 				t.keys[rule.Canary.Backend] = struct{}{}
+				if rule.Canary.Secure != (upstream.Key{}) {
+					t.keys[rule.Canary.Secure] = struct{}{}
+				}
 			}
 		}
 	}
@@ -124,7 +130,7 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 	}
 	if c.DefaultBackend != (upstream.Key{}) {
 		t.keys[c.DefaultBackend] = struct{}{}
-		t.fallback, t.fallbackKey = p.forwarder(p.Pools.Pool(c.DefaultBackend)), c.DefaultBackend
+		t.fallback, t.fallbackKey = p.forwarder(p.Pools.Pool(c.DefaultBackend), nil), c.DefaultBackend
 	}
 	t.unmatched = p.recorder(nil)
 	var conflicts []router.Conflict
@@ -140,7 +146,7 @@ func (p *Proxy) compileRule(rule *Rule) *route {
 	case rule.Answer != (Answer{}):
 		rt.handler = rule.Answer
 	default:
-		rt.handler = balanced(rule, p.forwarder(p.Pools.Pool(rule.Backend)))
+		rt.handler = balanced(rule, p.leading(rule.Backend, rule.Secure, rule.Policies))
 		if rule.Canary != nil {
 			rt.handler = p.split(rule, rt.handler)
 		}

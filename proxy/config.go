@@ -28,6 +28,8 @@ type Rule struct {
 	PathType router.PathType
 	Origin   router.Origin // the Ingress it came from
 	Backend  upstream.Key  // not used when Answer is set
+	// Secure is the Backend of requests over connections with TLS; zero: it is the same.
+	Secure upstream.Key
 	// Policies may be shared by many rules (those of one Ingress) and is never changed.
 	// Nil has none.
 	Policies *policy.Set
@@ -46,14 +48,22 @@ func (r *Rule) Target() string {
 	case r.Answer != (Answer{}):
 		return fmt.Sprintf("%d:%s", r.Answer.Status, r.Answer.Reason)
 	case r.Canary != nil:
-		return r.Backend.String() + "+" + r.Canary.Backend.String()
+		return targets(r.Backend, r.Secure) + "+" + targets(r.Canary.Backend, r.Canary.Secure)
 	}
-	return r.Backend.String()
+	return targets(r.Backend, r.Secure)
+}
+
+func targets(key, secure upstream.Key) string {
+	if secure == (upstream.Key{}) {
+		return key.Target()
+	}
+	return key.Target() + "|" + secure.Target()
 }
 
 // Canary is the backend of a canary Ingress, behind the policies of the rule that it is joined to.
 type Canary struct {
 	Backend upstream.Key
+	Secure  upstream.Key  // as in Rule
 	Origin  router.Origin // the canary Ingress
 	Policy  *policy.Canary
 }

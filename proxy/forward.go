@@ -29,11 +29,41 @@ func (o *outgoing) clear() {
 // forwarder is the last handler of a route: it sends the request to a backend's pool and the
 // response back, streaming both ways.
 type forwarder struct {
-	p    *Proxy
-	pool *upstream.Pool
+	p        *Proxy
+	pool     *upstream.Pool
+	timeouts policy.Timeouts
 }
 
-func (p *Proxy) forwarder(pool *upstream.Pool) http.Handler { return &forwarder{p, pool} }
+// forwarder returns the last handler of a rule with the given policies, which may be nil.
+func (p *Proxy) forwarder(pool *upstream.Pool, policies *policy.Set) http.Handler {
+	f := &forwarder{p: p, pool: pool}
+	if policies != nil {
+		f.timeouts = policies.Timeouts
+	}
+	return f
+}
+
+// leading returns the handler that leads to key, and from connections with TLS to secure unless
+// that is zero.
+func (p *Proxy) leading(key, secure upstream.Key, policies *policy.Set) http.Handler {
+	plain := p.forwarder(p.Pools.Pool(key), policies)
+	if secure == (upstream.Key{}) {
+		return plain
+	}
+	return byConnection{plain, p.forwarder(p.Pools.Pool(secure), policies)}
+}
+
+// byConnection leads requests on by what the client's connection is, not by what a trusted proxy
+// says of it.
+type byConnection struct{ plain, secure http.Handler }
+
+func (b byConnection) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if exchangeOf(w).Scheme == "https" {
+		b.secure.ServeHTTP(w, r)
+		return
+	}
+	b.plain.ServeHTTP(w, r)
+}
 
 func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o := &writerOf(w).out
@@ -69,7 +99,11 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		out.Body = http.NoBody
 	}
 
-	resp, err := f.pool.Do(out, upstream.Hooks{Interim: o.interim.hook, Pick: x.pick}, &x.Attempts)
+	resp, err := f.pool.Do(out, upstream.Hooks{
+		Interim:        o.interim.hook,
+		Pick:           x.pick,
+		ConnectTimeout: f.timeouts.Connect, SendTimeout: f.timeouts.Send, ReadTimeout: f.timeouts.Read,
+	}, &x.Attempts)
 	if err != nil {
 		f.failed(w, r, body, err)
 		return

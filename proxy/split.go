@@ -17,7 +17,7 @@ type split struct {
 
 func (p *Proxy) split(rule *Rule, main http.Handler) http.Handler {
 	pool := p.Pools.Pool(rule.Canary.Backend)
-	return &split{main, p.forwarder(pool), policy.NewChooser(rule.Canary.Policy), pool}
+	return &split{main, p.leading(rule.Canary.Backend, rule.Canary.Secure, rule.Policies), policy.NewChooser(rule.Canary.Policy), pool}
 }
 
 func (s *split) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -148,11 +148,11 @@ func (w *walk) suspectProtocol() (want, why string) {
 	for _, word := range words {
 		first, _, _ := strings.Cut(word, "-")
 		switch {
-		case (first == "https" || first == "tls") && w.to.Protocol != upstream.HTTPS:
+		case (first == "https" || first == "tls") && !w.to.Protocol.TLS():
 			return "https", "the name " + word
 		case (first == "grpc" || first == "h2c") && w.to.Protocol == upstream.HTTP:
 			return "h2c", "the name " + word
-		case first == "http" && w.to.Protocol == upstream.HTTPS:
+		case first == "http" && w.to.Protocol.TLS():
 			return "http", "the name " + word
 		}
 	}

@@ -120,7 +120,7 @@ func (v *View) Targets(q Question) []Target {
 	var list []Target
 	add := func(address string, clusterIP bool) {
 		list = append(list, Target{
-			Address: address, ClusterIP: clusterIP, TLS: w.to.Protocol == upstream.HTTPS, H2C: w.to.Protocol == upstream.H2C,
+			Address: address, ClusterIP: clusterIP, TLS: w.to.Protocol.TLS(), H2C: w.to.Protocol == upstream.H2C,
 			Host: q.URL.Host, Path: q.URL.RequestURI(),
 		})
 	}

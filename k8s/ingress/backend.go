@@ -222,7 +222,31 @@ func resolve(o *Options, b *backend) (upstream.Resolution, []finding) {
 	if f.err != nil {
 		return failed(portCode(f), f)
 	}
-	return resolveSlices(b, port)
+	ip := b.service.Spec.ClusterIP
+	switch {
+	case !b.key.Cluster:
+		return resolveSlices(b, port)
+	case ip == "" || ip == corev1.ClusterIPNone:
+		r, findings := resolveSlices(b, port)
+		return r, append(findings, found(AnnotationNoEffect, "Service %s/%s has no address of its own, which service-upstream asks for: its endpoints are used", b.key.Namespace, b.key.Service))
+	}
+	return resolveCluster(b, port, ip)
+}
+
+// resolveCluster leads to the Service's own address, whatever its endpoints are.
+func resolveCluster(b *backend, port target, ip string) (upstream.Resolution, []finding) {
+	addr, err := endpointAddress(ip, b.local)
+	if err != nil {
+		return failed(reasonDenied, found(EndpointAddressDenied, "Service %s/%s: cluster address %w", b.key.Namespace, b.key.Service, err))
+	}
+	number, ok := validPort(port.Port)
+	if !ok {
+		return failed(reasonPort, portNotFound(b.service, b.key))
+	}
+	return upstream.Resolution{
+		Protocol:  b.key.Protocol.Or(protocol(port.AppProtocol)),
+		Addresses: []upstream.Address{{Host: addr.String(), Port: number}},
+	}, nil
 }
 
 func portCode(f finding) string {

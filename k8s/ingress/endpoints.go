@@ -33,7 +33,7 @@ func resolveSlices(b *backend, port target) (upstream.Resolution, []finding) {
 	for _, slice := range b.slices {
 		g.slice(slice, port, b.local)
 	}
-	r := upstream.Resolution{Protocol: protocol(g.appProtocol)}
+	r := upstream.Resolution{Protocol: b.key.Protocol.Or(protocol(g.appProtocol))}
 	// As kube-proxy does it: endpoints that shut down but still serve are better than none.
 	from := g.ready
 	if len(from) == 0 {

@@ -112,8 +112,10 @@ func (r *reader) read(spec *netv1.IngressSpec) {
 		r.tls(i, &spec.TLS[i])
 	}
 	for _, rule := range r.rules {
-		if i, ok := r.refIndex[rule.Backend]; ok && rule.Answer == (proxy.Answer{}) {
-			r.references[i].served = true
+		for _, key := range [...]upstream.Key{rule.Backend, rule.Secure} {
+			if i, ok := r.refIndex[key]; ok && rule.Answer == (proxy.Answer{}) {
+				r.references[i].served = true
+			}
 		}
 	}
 }
@@ -249,12 +251,20 @@ func (r *reader) forward(rule *proxy.Rule, field string, b *netv1.IngressBackend
 		r.report(BackendMissing, field, "the backend names no Service")
 		rule.Answer = backendMissing
 	}
+	secure := rule.Backend
+	if rule.Backend != (upstream.Key{}) {
+		rule.Backend, secure = r.policies.Backend.Keys(rule.Backend)
+	}
 	refer := rule.Answer == (proxy.Answer{})
 	if r.fixed != (proxy.Answer{}) {
 		rule.Answer = r.fixed
 	}
 	if refer {
 		r.refer(rule.Backend, field+".service")
+		if secure != rule.Backend {
+			rule.Secure = secure
+			r.refer(secure, field+".service")
+		}
 	}
 	r.add(rule)
 }

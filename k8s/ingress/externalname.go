@@ -33,7 +33,7 @@ func resolveExternalName(o *Options, b *backend) (upstream.Resolution, []finding
 		return failed(portCode(f), f)
 	}
 	return upstream.Resolution{
-		Protocol:  protocol(appProtocol),
+		Protocol:  b.key.Protocol.Or(protocol(appProtocol)),
 		Addresses: []upstream.Address{{Host: name, Port: port}},
 	}, nil
 }

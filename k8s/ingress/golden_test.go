@@ -117,7 +117,7 @@ func ask(t *testing.T, table *router.Table, questions []byte) string {
 func resolutionsText(resolutions map[upstream.Key]upstream.Resolution) string {
 	var lines []string
 	for key, r := range resolutions {
-		line := key.String()
+		line := key.Target()
 		if len(r.Addresses) == 0 {
 			line += " " + r.Reason
 		} else {

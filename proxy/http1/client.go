@@ -67,8 +67,10 @@ type Call struct {
 	// Fresh asks for a new connection: an idle one may have been closed by the other side at
 	// this very moment.
 	Fresh bool
-	// ReadTimeout overrides that of the ClientSet, if not zero.
-	ReadTimeout time.Duration
+	// DialTimeout is for Dial, which finds it by the function of that name. Zero: none.
+	DialTimeout time.Duration
+	// The others override those of the ClientSet, if not zero.
+	SendTimeout, HeadTimeout, ReadTimeout time.Duration
 
 	// What follows is set by Do.
 
@@ -159,6 +161,7 @@ func (c *Client) connection(ctx context.Context, call *Call) (*clientConn, error
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	ctx = WithDialTimeout(ctx, call.DialTimeout)
 	start := time.Now()
 	nc, err := c.Dial(ctx)
 	if isShortage(err) && c.Set.CloseIdle() > 0 {

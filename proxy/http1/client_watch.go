@@ -144,11 +144,11 @@ func (c *clientConn) overdue(p phase, waited, now time.Duration) error {
 			return errContinueTimeout
 		}
 	case phaseSend:
-		if waited > orDefault(set.SendTimeout, defaultWait) {
+		if waited > orDefault(c.call.SendTimeout, orDefault(set.SendTimeout, defaultWait)) {
 			return ErrSendTimeout
 		}
 	case phaseHead:
-		if waited > orDefault(set.HeadTimeout, defaultWait) {
+		if waited > orDefault(c.call.HeadTimeout, orDefault(set.HeadTimeout, defaultWait)) {
 			return ErrHeadTimeout
 		}
 	case phaseBody:
@@ -165,7 +165,7 @@ func (c *clientConn) overdue(p phase, waited, now time.Duration) error {
 		c.watch.CompareAndSwap(watchWord(p, now-waited-clockTick), watchWord(p, now))
 	}
 	if s := c.sender; s != nil {
-		if since := s.since.Load(); since != 0 && now-time.Duration(since) > orDefault(set.SendTimeout, defaultWait)+clockTick {
+		if since := s.since.Load(); since != 0 && now-time.Duration(since) > orDefault(c.call.SendTimeout, orDefault(set.SendTimeout, defaultWait))+clockTick {
 			return ErrSendTimeout
 		}
 	}

@@ -51,6 +51,8 @@ var chain = [...]feature{
 	forwarding, // what only the backend sees comes last
 	canary,     // chooses the backend
 	balancing,  // picks the endpoint of a backend, so the proxy does it behind all of these
+	backend,    // no handlers: they say where and how the last one, the proxy's, forwards
+	timeouts,
 }
 
 // Wrap returns the handler of a rule with these policies: the features that are set, in the

@@ -56,6 +56,8 @@ type Set struct {
 	Blocking *Blocking
 	Fields   *Fields
 	Gzip     *Gzip
+	Backend  Backend
+	Timeouts Timeouts
 }
 
 // Rule is what a handler must know of the rule it is made for.

@@ -12,19 +12,52 @@ type Key struct {
 	Namespace string
 	Service   string
 	Port      string // a Service port's number in decimal, or its name
+	// Protocol is the one that the route demands. Backends that differ in it share no connection.
+	Protocol Forced
+	// Cluster asks for the Service's own address instead of those of its endpoints.
+	Cluster bool
 }
 
 // String returns "namespace/service:port".
 func (k Key) String() string { return k.Namespace + "/" + k.Service + ":" + k.Port }
+
+// Target returns String with what the route demands, as "namespace/service:port[https1,cluster]".
+func (k Key) Target() string {
+	switch {
+	case k.Protocol.Set && k.Cluster:
+		return k.String() + "[" + k.Protocol.Protocol.String() + ",cluster]"
+	case k.Protocol.Set:
+		return k.String() + "[" + k.Protocol.Protocol.String() + "]"
+	case k.Cluster:
+		return k.String() + "[cluster]"
+	}
+	return k.String()
+}
+
+// Forced is a Protocol that counts whatever the Service says. The zero value is none.
+type Forced struct {
+	Set      bool
+	Protocol Protocol // means nothing unless Set
+}
+
+// Or returns the forced protocol, p if there is none.
+func (f Forced) Or(p Protocol) Protocol {
+	if f.Set {
+		return f.Protocol
+	}
+	return p
+}
 
 // Protocol is what an Endpoint speaks.
 type Protocol uint8
 
 // The protocols.
 const (
-	HTTP  Protocol = iota // HTTP/1.1 in clear, the default
-	HTTPS                 // HTTP/1.1 or HTTP/2 over TLS, whichever the endpoint chooses by ALPN
-	H2C                   // HTTP/2 in clear, with prior knowledge
+	HTTP   Protocol = iota // HTTP/1.1 in clear, the default
+	HTTPS                  // HTTP/1.1 or HTTP/2 over TLS, whichever the endpoint chooses by ALPN
+	H2C                    // HTTP/2 in clear, with prior knowledge
+	HTTPS1                 // HTTP/1.1 over TLS
+	H2                     // HTTP/2 over TLS; an endpoint that does not choose it by ALPN is not used
 )
 
 func (p Protocol) String() string {
@@ -33,9 +66,16 @@ func (p Protocol) String() string {
 		return "https"
 	case H2C:
 		return "h2c"
+	case HTTPS1:
+		return "https1"
+	case H2:
+		return "h2"
 	}
 	return "http"
 }
+
+// TLS reports whether p is spoken over TLS.
+func (p Protocol) TLS() bool { return p == HTTPS || p == HTTPS1 || p == H2 }
 
 // Address is where one endpoint listens.
 type Address struct {

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
+
+	"github.com/fairlead-ingress/fairlead/proxy/http1"
 )
 
 // dialer makes connections to endpoints. Its errors are *connectError.
@@ -27,16 +29,25 @@ type connectError struct {
 func (e *connectError) Error() string { return e.err.Error() }
 func (e *connectError) Unwrap() error { return e.err }
 
+// limit ends ctx when a connection is too long in coming.
+func (d *dialer) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	timeout := d.timeout
+	if t := http1.DialTimeout(ctx); t > 0 {
+		timeout = t
+	}
+	return context.WithTimeout(ctx, timeout)
+}
+
 // dial connects to e's address.
 func (d *dialer) dial(ctx context.Context, e *Endpoint) (*net.TCPConn, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	ctx, cancel := d.limit(ctx)
 	defer cancel()
 	return d.connect(ctx, e)
 }
 
 // dialTLS connects to e's address and does the TLS handshake. The connection is counted.
 func (d *dialer) dialTLS(ctx context.Context, e *Endpoint, config *tls.Config) (*tls.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	ctx, cancel := d.limit(ctx)
 	defer cancel()
 	tcp, err := d.connect(ctx, e)
 	if err != nil {

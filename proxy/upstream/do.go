@@ -35,6 +35,8 @@ func (p *Pool) Do(req *http.Request, h Hooks, a *Attempts) (*http.Response, erro
 	if a == nil {
 		a = new(Attempts)
 	}
+	h.headTimeout = h.ReadTimeout
+	setDefault(&h.headTimeout, p.registry.options.ResponseHeaderTimeout)
 	setDefault(&h.ReadTimeout, p.registry.options.ReadTimeout)
 	*a = Attempts{hooks: h}
 	p.active.Add(1)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -107,9 +109,12 @@ func TestDoProtocols(t *testing.T) {
 		{H2C, clear, "HTTP/2.0"},
 		{HTTPS, secure, "HTTP/2.0"},
 		{HTTPS, secure1, "HTTP/1.1"},
+		{HTTPS1, secure, "HTTP/1.1"},
+		{HTTPS1, secure1, "HTTP/1.1"},
+		{H2, secure, "HTTP/2.0"},
 	} {
 		p := newTestPool(t, Options{}, test.protocol, test.backend.Addr())
-		if e := echoed(t, get(t, p)); e.Proto != test.want || e.TLS != (test.protocol == HTTPS) || e.Host != "shop.example" {
+		if e := echoed(t, get(t, p)); e.Proto != test.want || e.TLS != test.protocol.TLS() || e.Host != "shop.example" {
 			t.Errorf("%s: want %s, got %+v", test.protocol, test.want, e)
 		}
 		get(t, p)
@@ -117,6 +122,17 @@ func TestDoProtocols(t *testing.T) {
 			t.Errorf("%s: want one connection for two requests, got %d", test.protocol, n)
 		}
 	}
+}
+
+// An endpoint that must speak HTTP/2 over TLS and does not is not spoken to otherwise.
+func TestDoHTTP2Demanded(t *testing.T) {
+	b := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("want no request") }))
+	b.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of the handshake that failed
+	b.StartTLS()
+	defer b.Close()
+	p := newTestPool(t, Options{}, H2, netip.MustParseAddrPort(b.Listener.Addr().String()))
+	_, _, err := do(t, p, request(t, "GET", "/", nil), nil)
+	wantReason(t, err, TLSFailed, 502)
 }
 
 // The same address with another protocol has connections of its own (golang.org/issue/81656).
@@ -193,6 +209,7 @@ func TestDoFailures(t *testing.T) {
 		{"silence", HTTP, reply(proxytest.Reply{End: proxytest.Hang}), ResponseTimeout, 504},
 		{"silence within the head", HTTP, reply(proxytest.Reply{Bytes: "HTTP/1.1 200 OK\r\n", End: proxytest.Hang}), ResponseTimeout, 504},
 		{"no TLS", HTTPS, reply(proxytest.Reply{Blind: true, Bytes: "220 mail.example ESMTP\r\n"}), TLSFailed, 502},
+		{"no TLS for HTTP/1", HTTPS1, reply(proxytest.Reply{Blind: true, Bytes: "220 mail.example ESMTP\r\n"}), TLSFailed, 502},
 		{"silence for TLS", HTTPS, reply(proxytest.Reply{Blind: true, End: proxytest.Hang}), TLSFailed, 502},
 		{"HTTP/1 for HTTP/2", H2C, reply(proxytest.Reply{Blind: true, Bytes: "HTTP/1.1 400 Bad Request\r\n\r\n"}), UpstreamReset, 502},
 		{"silence for HTTP/2", H2C, reply(proxytest.Reply{Blind: true, End: proxytest.Hang}), ResponseTimeout, 504},

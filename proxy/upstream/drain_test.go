@@ -170,7 +170,7 @@ func TestOrphan(t *testing.T) {
 			p := r.Pool(testKey)
 			p.Set(resolution(protocol, b.Addr()))
 			_, held := hold(t, p)
-			r.Retain(keys(Key{"other", "pool", "1"}))
+			r.Retain(keys(Key{Namespace: "other", Service: "pool", Port: "1"}))
 			if got := r.Pools(); len(got) != 1 || got[0] != p {
 				t.Fatal("an orphan with a request in flight was forgotten")
 			}
@@ -234,10 +234,15 @@ func TestOrphanComesBack(t *testing.T) {
 
 func TestPoolsSorted(t *testing.T) {
 	r := newRegistry(t, Options{})
-	for _, k := range []Key{{"b", "a", "1"}, {"a", "b", "1"}, {"a", "a", "2"}, {"a", "a", "1"}} {
+	for _, k := range []Key{
+		{Namespace: "b", Service: "a", Port: "1"},
+		{Namespace: "a", Service: "b", Port: "1"},
+		{Namespace: "a", Service: "a", Port: "2"},
+		{Namespace: "a", Service: "a", Port: "1"},
+	} {
 		r.Pool(k)
 	}
-	if r.Pool(Key{"a", "a", "1"}) != r.Pools()[0] {
+	if r.Pool(Key{Namespace: "a", Service: "a", Port: "1"}) != r.Pools()[0] {
 		t.Error("want one pool for a key")
 	}
 	var got []string
@@ -259,7 +264,7 @@ func TestClose(t *testing.T) {
 	secure := start(t, &proxytest.Backend{TLS: serverTLS(certificate)})
 	r := newRegistry(t, Options{})
 	for i, protocol := range []Protocol{HTTP, H2C, HTTPS} {
-		p := r.Pool(Key{"shop", "cart", fmt.Sprint(i)})
+		p := r.Pool(Key{Namespace: "shop", Service: "cart", Port: fmt.Sprint(i)})
 		b := clear.Backend
 		if protocol == HTTPS {
 			b = secure
@@ -267,7 +272,7 @@ func TestClose(t *testing.T) {
 		p.Set(resolution(protocol, b.Addr()))
 		get(t, p)
 	}
-	p := r.Pool(Key{"shop", "cart", "0"})
+	p := r.Pool(Key{Namespace: "shop", Service: "cart", Port: "0"})
 	_, held := hold(t, p)
 	r.Close()
 	if n := len(r.Pools()); n != 1 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -38,6 +39,31 @@ func newEngine(e *Endpoint) *engine {
 		g.http2.DialTLSContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return g.dialTLS(ctx, e, config, true)
 		}
+	case HTTPS1:
+		config := tlsConfig(r.options.TLSConfig, e)
+		g.http1 = &http1.Client{Set: &r.clients, Dial: func(ctx context.Context) (net.Conn, error) {
+			c, err := r.dialer.dialTLS(ctx, e, config)
+			if err != nil {
+				return nil, err
+			}
+			return c, nil
+		}}
+	case H2:
+		config := tlsConfig(r.options.TLSConfig, e)
+		g.prefersHTTP2.Store(true)
+		g.http2 = newTransport(&r.options)
+		g.http2.Protocols.SetHTTP2(true)
+		g.http2.DialTLSContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			c, err := r.dialer.dialTLS(ctx, e, config)
+			if err != nil {
+				return nil, err
+			}
+			if got := c.ConnectionState().NegotiatedProtocol; got != "h2" {
+				c.Close()
+				return nil, &connectError{TLSFailed, fmt.Errorf("want the protocol h2 of the endpoint, it chose %q", got)}
+			}
+			return c, nil
+		}
 	case H2C:
 		g.prefersHTTP2.Store(true)
 		g.http2 = newTransport(&r.options)
@@ -66,7 +92,6 @@ func newTransport(o *Options) *http.Transport {
 		Protocols:              new(http.Protocols),
 		MaxIdleConnsPerHost:    o.MaxIdlePerEndpoint,
 		IdleConnTimeout:        o.IdleTimeout,
-		ResponseHeaderTimeout:  o.ResponseHeaderTimeout,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 		// What the endpoint sends is passed on as it is.
@@ -133,7 +158,14 @@ func (g *engine) keepIdle(keep bool) {
 
 func tlsConfig(template *tls.Config, e *Endpoint) *tls.Config {
 	c := template.Clone()
-	c.NextProtos = []string{"h2", "http/1.1"}
+	switch e.protocol {
+	case HTTPS1:
+		c.NextProtos = []string{"http/1.1"}
+	case H2:
+		c.NextProtos = []string{"h2"}
+	default:
+		c.NextProtos = []string{"h2", "http/1.1"}
+	}
 	if c.ServerName == "" {
 		c.ServerName = e.address.Host // an IP address is verified, but not sent
 	}

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-var testKey = Key{"shop", "cart", "80"}
+var testKey = Key{Namespace: "shop", Service: "cart", Port: "80"}
 
 // newRegistry returns a Registry for endpoints on loopback. It is closed when the test ends.
 func newRegistry(t testing.TB, o Options) *Registry {

@@ -20,7 +20,15 @@ type Hooks struct {
 	// ends. It is called by another goroutine, which it must not hold up, and not after the
 	// response's body was closed or Do returned an error. Nil: only the context tells.
 	Abandoned func() bool
-	// ReadTimeout limits the wait for the next byte of the response's body. Zero: that of
-	// the Options.
+	// ConnectTimeout limits what comes before the request can be written, for each attempt.
+	// Zero: that of the Options.
+	ConnectTimeout time.Duration
+	// SendTimeout limits how long an endpoint that speaks HTTP/1.1 may take no byte of the
+	// request. Zero: 60 s.
+	SendTimeout time.Duration
+	// ReadTimeout limits the wait from the last byte of the request to the last byte of the
+	// response's head, and for the next byte of its body. Zero: what the Options say of each.
 	ReadTimeout time.Duration
+
+	headTimeout time.Duration // set by Do: of the wait for the head
 }

@@ -4,12 +4,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/fairlead-ingress/fairlead/proxy/http1"
 	"github.com/fairlead-ingress/fairlead/proxy/proxytest"
 )
 
@@ -69,6 +71,54 @@ func TestReadTimeout(t *testing.T) {
 			}
 			<-gone
 		}
+	}
+}
+
+// The wait for a head is limited by the request's own timeout, shorter or longer than that of all.
+func TestHeadTimeout(t *testing.T) {
+	slow := start(t, &proxytest.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(400 * time.Millisecond):
+		case <-r.Context().Done():
+		}
+		_, _ = io.WriteString(w, "late")
+	})})
+	for _, protocol := range []Protocol{HTTP, H2C} {
+		p := newTestPool(t, Options{}, protocol, slow.Addr())
+		var a Attempts
+		_, _, err := doHooked(t, p, request(t, "GET", "/", nil), Hooks{ReadTimeout: 100 * time.Millisecond}, &a)
+		wantReason(t, err, ResponseTimeout, 504)
+		if a.Len() != 1 {
+			t.Errorf("%s: want one attempt, got %s", protocol, show(&a))
+		}
+		p = newTestPool(t, Options{ResponseHeaderTimeout: 100 * time.Millisecond}, protocol, slow.Addr())
+		_, body, err := doHooked(t, p, request(t, "GET", "/", nil), Hooks{ReadTimeout: time.Minute}, &a)
+		if err != nil || body != "late" {
+			t.Errorf("%s: want the late response, got %q, %v", protocol, body, err)
+		}
+	}
+}
+
+func TestConnectTimeout(t *testing.T) {
+	address := blackhole(t)
+	for _, protocol := range []Protocol{HTTP, H2C, HTTPS1, H2} {
+		p := newTestPool(t, Options{ConnectTimeout: time.Hour}, protocol, address)
+		_, _, err := doHooked(t, p, request(t, "GET", "/", nil), Hooks{ConnectTimeout: 50 * time.Millisecond}, nil)
+		wantReason(t, err, ConnectTimeout, 504)
+	}
+}
+
+// An endpoint that takes nothing of a long body is given up after the request's own timeout.
+func TestSendTimeout(t *testing.T) {
+	stop := make(chan struct{})
+	b := start(t, &proxytest.Backend{Raw: func(*net.TCPConn) { <-stop }})
+	defer close(stop)
+	p := newTestPool(t, Options{}, HTTP, b.Addr())
+	body := newText(strings.Repeat("x", 64<<20))
+	_, _, err := doHooked(t, p, request(t, "POST", "/", body), Hooks{SendTimeout: 100 * time.Millisecond}, nil)
+	wantReason(t, err, ResponseTimeout, 504)
+	if !errors.Is(err, http1.ErrSendTimeout) {
+		t.Errorf("want the error of sending, got %v", err)
 	}
 }
 

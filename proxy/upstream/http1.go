@@ -11,7 +11,10 @@ import (
 // sendHTTP1 sends req over HTTP/1.1.
 func (e *Endpoint) sendHTTP1(g *engine, req *http.Request, a *Attempts, fresh bool) (*http.Response, *result) {
 	call, at := &a.call, a.current()
-	*call = http1.Call{Interim: a.hooks.Interim, Abandoned: a.hooks.Abandoned, ReadTimeout: a.hooks.ReadTimeout, Fresh: fresh}
+	*call = http1.Call{
+		Interim: a.hooks.Interim, Abandoned: a.hooks.Abandoned, Fresh: fresh,
+		DialTimeout: a.hooks.ConnectTimeout, SendTimeout: a.hooks.SendTimeout, HeadTimeout: a.hooks.headTimeout, ReadTimeout: a.hooks.ReadTimeout,
+	}
 	resp, err := g.http1.Do(req, call)
 	if err == nil {
 		at.Reused, at.Connect = call.Reused, max(call.Dialed, time.Nanosecond)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/fairlead-ingress/fairlead/proxy/http1"
 )
 
 // try is one request sent over HTTP/2. The hooks of httptrace fill it in, some on goroutines of
@@ -44,7 +46,10 @@ func (e *Endpoint) sendHTTP2(g *engine, req *http.Request, a *Attempts) (*http.R
 		trace.Got1xxResponse = func(code int, h textproto.MIMEHeader) error { return t.relay(f, code, http.Header(h)) }
 	}
 	v := newVigil(req.Context(), &a.hooks)
-	resp, err := g.http2.RoundTrip(e.outgoing(httptrace.WithClientTrace(v.ctx, trace), req, t))
+	trace.WroteRequest = func(httptrace.WroteRequestInfo) { v.wrote(time.Now()) }
+	ctx := http1.WithDialTimeout(httptrace.WithClientTrace(v.ctx, trace), a.hooks.ConnectTimeout)
+	resp, err := g.http2.RoundTrip(e.outgoing(ctx, req, t))
+	v.answered()
 	t.endRelay()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -74,7 +79,7 @@ func (e *Endpoint) outgoing(ctx context.Context, req *http.Request, t *try) *htt
 	out := req.WithContext(ctx)
 	u := *req.URL
 	u.Scheme, u.Host = "http", e.authority
-	if e.protocol == HTTPS {
+	if e.protocol.TLS() {
 		u.Scheme = "https"
 	}
 	if strings.HasPrefix(u.Opaque, "//") {
@@ -148,6 +153,10 @@ func (t *try) gotFirstByte() {
 // judgeHTTP2 makes a result of an error of the Transport. t.mu is held.
 func (e *Endpoint) judgeHTTP2(ctx context.Context, t *try, err error) *result {
 	r := &result{at: answering, reused: t.reused}
+	if context.Cause(ctx) == http1.ErrHeadTimeout {
+		r.err = &Error{e.address, ResponseTimeout, http1.ErrHeadTimeout}
+		return r
+	}
 	if r.err = contextError(ctx); r.err != nil {
 		return r
 	}

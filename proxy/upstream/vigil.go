@@ -17,6 +17,7 @@ const vigilPeriod = 50 * time.Millisecond
 type vigil struct {
 	abandoned func() bool     // nil: only the context tells
 	timeout   time.Duration   // of a Read
+	head      time.Duration   // of the wait for the response
 	ctx       context.Context // of the exchange
 	cancel    context.CancelCauseFunc
 	body      io.ReadCloser
@@ -24,11 +25,13 @@ type vigil struct {
 	mu      sync.Mutex
 	timer   *time.Timer
 	reading time.Time // when the Read under way began; zero if none is
+	waiting time.Time // since when the whole request was written; zero before, and with a response
+	done    bool      // there is a response, or an error
 	ended   bool
 }
 
 func newVigil(ctx context.Context, hooks *Hooks) *vigil {
-	v := &vigil{abandoned: hooks.Abandoned, timeout: hooks.ReadTimeout}
+	v := &vigil{abandoned: hooks.Abandoned, timeout: hooks.ReadTimeout, head: hooks.headTimeout}
 	v.ctx, v.cancel = context.WithCancelCause(ctx)
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -46,9 +49,27 @@ func (v *vigil) look() {
 		v.cancel(context.Canceled)
 	case !v.reading.IsZero() && time.Since(v.reading) > v.timeout:
 		v.cancel(http1.ErrSilent)
+	case !v.waiting.IsZero() && time.Since(v.waiting) > v.head:
+		v.cancel(http1.ErrHeadTimeout)
 	default:
 		v.timer.Reset(vigilPeriod)
 	}
+}
+
+// wrote begins the wait for the response.
+func (v *vigil) wrote(now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.done {
+		v.waiting = now
+	}
+}
+
+// answered ends the wait.
+func (v *vigil) answered() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.done, v.waiting = true, time.Time{}
 }
 
 // end stops the looking. It returns once no look is under way.

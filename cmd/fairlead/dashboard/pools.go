@@ -49,7 +49,7 @@ func (d *Dashboard) pools(keys map[upstream.Key]struct{}) map[upstream.Key]*pool
 	rows := make(map[upstream.Key]*poolRow, len(all))
 	for _, p := range all {
 		_, wanted := keys[p.Key()]
-		row := &poolRow{Key: p.Key().String(), Draining: !wanted, pool: p}
+		row := &poolRow{Key: p.Key().Target(), Draining: !wanted, pool: p}
 		for _, e := range p.Endpoints() {
 			out := e.Ejected()
 			row.All++
