@@ -112,7 +112,7 @@ func sameGuards(main, canary *policy.Set) bool {
 	if main != nil {
 		m = *main
 	}
-	return reflect.DeepEqual([]any{c.Access, c.BasicAuth, c.Auth}, []any{m.Access, m.BasicAuth, m.Auth})
+	return reflect.DeepEqual([]any{c.SatisfyAny, c.Access, c.BasicAuth, c.Auth}, []any{m.SatisfyAny, m.Access, m.BasicAuth, m.Auth})
 }
 
 func shown(host string) string {

@@ -37,7 +37,7 @@ var access = feature{
 	},
 	wrap: func(l link, next http.Handler) http.Handler {
 		a := l.Access
-		if a == nil {
+		if a == nil || l.oneIsEnough() {
 			return next
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -30,11 +30,15 @@ var basicAuth = feature{
 	keys: []Key{authType, authSecret, authRealm, secretType},
 	read: readBasicAuth,
 	wrap: func(l link, next http.Handler) http.Handler {
-		if l.BasicAuth == nil {
+		if l.BasicAuth == nil || l.oneIsEnough() {
 			return next
 		}
-		return &basicAuthHandler{auth: l.BasicAuth, challenge: `Basic realm="` + l.BasicAuth.Realm + `"`, next: next, salt: newSalt(), pass: l.Auth != nil}
+		return l.newBasicAuth(next)
 	},
+}
+
+func (l link) newBasicAuth(next http.Handler) *basicAuthHandler {
+	return &basicAuthHandler{auth: l.BasicAuth, challenge: `Basic realm="` + l.BasicAuth.Realm + `"`, next: next, salt: newSalt(), pass: l.Auth != nil}
 }
 
 // realms is what ingress-nginx takes, and what needs no escape within quotes.
@@ -168,14 +172,18 @@ func newSalt() []byte {
 
 func (h *basicAuthHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.passes(r) {
-		w.Header().Set("Www-Authenticate", h.challenge)
-		answer(w, r, http.StatusUnauthorized, "password-wanted")
+		h.refuse(w, r)
 		return
 	}
 	if !h.pass {
 		delete(r.Header, "Authorization") // the password was for us
 	}
 	h.next.ServeHTTP(w, r)
+}
+
+func (h *basicAuthHandler) refuse(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Www-Authenticate", h.challenge)
+	answer(w, r, http.StatusUnauthorized, "password-wanted")
 }
 
 func (h *basicAuthHandler) passes(r *http.Request) bool {

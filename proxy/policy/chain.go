@@ -44,6 +44,7 @@ var chain = [...]feature{
 	redirects,   // moved is moved: for those who may not see the target, too
 	sslRedirect, // before the guards: no password and no token over plain HTTP
 	limiting,    // before the guards: guessing passwords is what a limit is for
+	satisfy,     // in place of the three that follow, which then are no handlers
 	access,      // addresses are cheaper to check than passwords, and tell nothing
 	basicAuth,   // ours before others' services are asked
 	externalAuth,

@@ -236,9 +236,13 @@ func TestNames(t *testing.T) {
 	}
 	names := Names(&all, Rule{Path: "/"})
 	for i, f := range chain {
-		if f.wrap != nil && !slices.Contains(names, f.name) {
+		if f.name != satisfy.name && f.wrap != nil && !slices.Contains(names, f.name) {
 			t.Errorf("feature %d, %s, is not named in %q", i, f.name, names)
 		}
+	}
+	all.SatisfyAny = true
+	if names := Names(&all, Rule{Path: "/"}); !slices.Contains(names, satisfy.name) || slices.Contains(names, basicAuth.name) {
+		t.Errorf("with one guard that is enough: %q", names)
 	}
 	if names := Names(&Set{}, Rule{Path: "/"}); len(names) != 0 {
 		t.Errorf("an empty Set has %q", names)

@@ -53,11 +53,15 @@ var externalAuth = feature{
 	keys: []Key{authURL, authMethod, authSignIn, signParam, authFields, authTarget, authCookie, authIdle, authIdle2, authIdle3, authIdle4},
 	read: readExternalAuth,
 	wrap: func(l link, next http.Handler) http.Handler {
-		if l.Auth == nil {
+		if l.Auth == nil || l.oneIsEnough() {
 			return next
 		}
-		return &authHandler{auth: l.Auth, rule: l.rule, profile: l.Profile, env: l.env, next: next, own: l.BasicAuth != nil}
+		return l.newExternalAuth(next)
 	},
+}
+
+func (l link) newExternalAuth(next http.Handler) *authHandler {
+	return &authHandler{auth: l.Auth, rule: l.rule, profile: l.Profile, env: l.env, next: next, own: l.BasicAuth != nil}
 }
 
 var errKept = errors.New("connections to the auth service are always kept")
@@ -175,7 +179,9 @@ type authHandler struct {
 	profile Profile
 	env     *Env
 	next    http.Handler
-	own     bool // Authorization was for basic authentication: the backend does not get it
+	// challenge, when not empty, is of a password that would have done instead of the service.
+	challenge string
+	own       bool // Authorization was for basic authentication: the backend does not get it
 }
 
 // authTimeout bounds how long a service may think. A service that is slower denies.
@@ -211,7 +217,14 @@ func (h *authHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if h.auth.AlwaysSet && len(cookies) > 0 {
 			w.Header()["Set-Cookie"] = cookies
 		}
-		answer(w, r, resp.StatusCode, "auth-denied")
+		status := resp.StatusCode
+		if h.challenge != "" {
+			status = http.StatusUnauthorized
+			if len(w.Header()["Www-Authenticate"]) == 0 {
+				w.Header()["Www-Authenticate"] = []string{h.challenge}
+			}
+		}
+		answer(w, r, status, "auth-denied")
 		return
 	default:
 		x.Answer(w, r, http.StatusInternalServerError, "auth-failed", fmt.Errorf("auth-url answered %s, want 2xx, 401 or 403", resp.Status))
@@ -229,14 +242,21 @@ func (h *authHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // hand gives the backend the fields of the answer that it shall get, and those alone.
 func (h *authHandler) hand(r *http.Request, resp *http.Response) {
+	h.strip(r)
+	for _, name := range h.auth.Response {
+		if values := resp.Header[name]; len(values) > 0 {
+			r.Header[name] = []string{strings.Join(values, ", ")}
+		}
+	}
+}
+
+// strip removes what the client sent under the names of the service's fields.
+func (h *authHandler) strip(r *http.Request) {
 	for _, name := range h.auth.Response {
 		for have := range r.Header {
 			if sameField(have, name) {
 				delete(r.Header, have)
 			}
-		}
-		if values := resp.Header[name]; len(values) > 0 {
-			r.Header[name] = []string{strings.Join(values, ", ")}
 		}
 	}
 }

@@ -91,7 +91,6 @@ var keys = [...]key{
 	{"proxy-ssl-verify-depth", LeftOut, "", "TLS to the upstream"},
 	{"rate-limit", Unknown, "", "there was never such a key; ingress-nginx has limit-rps"},
 	{"relative-redirects", LeftOut, "false", "redirects without a host"},
-	{"satisfy", Refused, "all", "whether one guard is enough"},
 	{"secure-backends", Unknown, "false", "it became backend-protocol: HTTPS"},
 	{"server-alias", OtherHosts, "''", "more hosts for these rules"},
 	{"server-snippet", Refused, "#", "raw nginx configuration, which may deny access"},
