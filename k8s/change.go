@@ -66,16 +66,19 @@ func secretNames(ing *netv1.Ingress) []types.NamespacedName {
 	return append(names, passwordNames(ing)...)
 }
 
-// passwordNames are those of secretNames that have users and passwords; none of nil.
+// passwordNames are those of secretNames that policies are made of; none of nil.
 func passwordNames(ing *netv1.Ingress) []types.NamespacedName {
 	if ing == nil {
 		return nil
 	}
-	namespace, name := policy.AuthSecret(ing.Namespace, ing.Annotations)
-	if name == "" {
-		return nil
+	var names []types.NamespacedName
+	if namespace, name := policy.AuthSecret(ing.Namespace, ing.Annotations); name != "" {
+		names = append(names, types.NamespacedName{Namespace: namespace, Name: name})
 	}
-	return []types.NamespacedName{{Namespace: namespace, Name: name}}
+	if namespace, name := policy.AuthTLSSecret(ing.Namespace, ing.Annotations); name != "" {
+		names = append(names, types.NamespacedName{Namespace: namespace, Name: name})
+	}
+	return names
 }
 
 // What nobody reads is removed from each object before it is kept.
@@ -100,11 +103,11 @@ func stripClass(c *netv1.IngressClass)        { stripMeta(&c.ObjectMeta) }
 func stripService(s *corev1.Service)          { stripMeta(&s.ObjectMeta) }
 func stripSlice(s *discoveryv1.EndpointSlice) { stripMeta(&s.ObjectMeta) }
 
-// stripSecret keeps the key pair of a TLS Secret, and of others nothing but what they are.
+// stripSecret keeps the key pair and the authorities of a TLS Secret, and of others nothing but what they are.
 func stripSecret(s *corev1.Secret) {
 	stripMeta(&s.ObjectMeta)
 	s.Labels, s.Annotations, s.StringData = nil, nil, nil
 	maps.DeleteFunc(s.Data, func(key string, _ []byte) bool {
-		return s.Type != corev1.SecretTypeTLS || key != corev1.TLSCertKey && key != corev1.TLSPrivateKeyKey
+		return s.Type != corev1.SecretTypeTLS || key != corev1.TLSCertKey && key != corev1.TLSPrivateKeyKey && key != "ca.crt" && key != "ca.crl"
 	})
 }

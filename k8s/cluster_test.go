@@ -25,7 +25,7 @@ const (
 
 // tlsSecret is a Secret of the given type. What is in it is of no matter to a Cluster.
 func tlsSecret(name, secretType string) string {
-	return fmt.Sprintf("{kind: Secret, metadata: {name: %s}, type: %s, data: {tls.crt: YQ==, tls.key: Yg==, ca.crt: Yw==}}\n---\n", name, secretType)
+	return fmt.Sprintf("{kind: Secret, metadata: {name: %s}, type: %s, data: {tls.crt: YQ==, tls.key: Yg==, note: Yw==}}\n---\n", name, secretType)
 }
 
 // naming is an Ingress that names a Secret.
@@ -176,7 +176,7 @@ endpoints: [{addresses: [10.0.0.1]}]
 		{"service: conditions", servicePath + "web", func(o map[string]any) {
 			o["status"] = map[string]any{"conditions": []any{map[string]any{"type": "X", "status": "True"}}}
 		}, nil},
-		{"secret: other data", secretPath + "web", func(o map[string]any) { o["data"].(map[string]any)["ca.crt"] = "eA==" }, nil},
+		{"secret: other data", secretPath + "web", func(o map[string]any) { o["data"].(map[string]any)["note"] = "eA==" }, nil},
 		{"secret: key", secretPath + "web", func(o map[string]any) { o["data"].(map[string]any)["tls.key"] = "eA==" }, all},
 		{"slice: version", slicePath + "web-1", func(map[string]any) {}, nil},
 		{"slice: endpoint", slicePath + "web-1", func(o map[string]any) { o["endpoints"] = []any{map[string]any{"addresses": []any{"10.0.0.2"}}} }, web},

@@ -21,7 +21,8 @@ type Table struct {
 	fallbackKey upstream.Key
 	unmatched   Recorder
 	trust       *trust
-	generation  uint64 // set by Swap
+	clientCerts *clientCerts // nil when no host wants any
+	generation  uint64       // set by Swap
 }
 
 // Generation counts the tables that went live, from 1; 0 before Swap.
@@ -135,6 +136,7 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 	t.unmatched = p.recorder(nil)
 	var conflicts []router.Conflict
 	t.routes, conflicts = router.Build(entries, last.routes)
+	t.clientCerts = newClientCerts(c.Rules, t.routes)
 	return t, conflicts
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 
 	"go.uber.org/zap"
@@ -55,12 +54,7 @@ func newHTTP1(o engineOptions) (engine, error) {
 	if o.tls == nil {
 		return e, nil
 	}
-	e.tls = o.tls.Clone()
-	for _, p := range []string{"http/1.1", "h2"} {
-		if !slices.Contains(e.tls.NextProtos, p) {
-			e.tls.NextProtos = append([]string{p}, e.tls.NextProtos...)
-		}
-	}
+	e.tls = o.tls
 	e.http2 = http2Server(o)
 	e.base = &http.Server{
 		Handler: withLimits(o.proxy, o.patience), MaxHeaderBytes: maxHeadBytes, IdleTimeout: o.idle,

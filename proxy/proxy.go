@@ -69,6 +69,9 @@ var writers = sync.Pool{New: func() any {
 // starting is answered before the first table is live.
 var starting = Answer{http.StatusServiceUnavailable, "starting"}
 
+// misdirected tells the client to ask again, on a connection for the host (RFC 9110, 15.5.20).
+var misdirected = Answer{http.StatusMisdirectedRequest, "misdirected"}
+
 // ServeHTTP routes r and runs it through its route's handler.
 func (p *Proxy) ServeHTTP(rw http.ResponseWriter, r *http.Request) { p.serve(rw, r, Answer{}) }
 
@@ -123,6 +126,10 @@ func (p *Proxy) serve(rw http.ResponseWriter, r *http.Request, refusal Answer) {
 	}
 	if a != (Answer{}) {
 		a.ServeHTTP(w, r)
+		return
+	}
+	if t.misdirected(r.TLS, x.Host) {
+		misdirected.ServeHTTP(w, r)
 		return
 	}
 	d := t.decide(x.Host, escapedPath(r))

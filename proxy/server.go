@@ -30,8 +30,13 @@ type Server struct {
 	// HTTPAddress and HTTPSAddress are "host:port"; port 0 takes a free one. Empty: that
 	// port is not served.
 	HTTPAddress, HTTPSAddress string
-	// TLS is for the HTTPS port; it needs a certificate source. Protocols are added to it.
+	// TLS is for the HTTPS port; it needs a certificate source. Protocols are added to it, and
+	// what hosts ask of client certificates. Session tickets are sealed with the keys of
+	// Tickets.
 	TLS *tls.Config
+	// Tickets has the keys of session tickets, by SetSessionTicketKeys, which may be called at
+	// any time. Nil: keys of this process alone, which change daily.
+	Tickets *tls.Config
 	// IdleTimeout is how long a connection may wait for its next request: 60 s if zero.
 	IdleTimeout time.Duration
 	// ClientTimeout is how long a client may send nothing of a request's body, or take nothing
@@ -113,7 +118,11 @@ func (s *Server) newEngine(name string) (engine, error) {
 		e.connState = func(c net.Conn, state http.ConnState) { s.ConnState(name, c, state) }
 	}
 	if name == "https" {
-		e.tls = s.TLS
+		tickets := s.Tickets
+		if tickets == nil {
+			tickets = new(tls.Config)
+		}
+		e.tls = s.Proxy.tlsConfig(s.TLS, tickets)
 	}
 	if s.Engine == NetHTTP {
 		return newNetHTTP(e)

@@ -60,16 +60,9 @@ func (t *Table) Lookup(host, path string) (*Route, Outcome) {
 	if t == nil {
 		return nil, NoHost
 	}
-	h := t.hosts[host]
+	h := t.find(host)
 	if h == nil {
-		if i := strings.IndexByte(host, '.'); i > 0 {
-			h = t.hosts[host[i:]]
-		}
-		if h == nil {
-			if h = t.hosts[""]; h == nil {
-				return nil, NoHost
-			}
-		}
+		return nil, NoHost
 	}
 	if strings.HasPrefix(path, "/") {
 		if r := h.root.match(path); r != nil {
@@ -85,6 +78,33 @@ func (t *Table) Lookup(host, path string) (*Route, Outcome) {
 		return h.fallback, MatchedDefault
 	}
 	return nil, NoPath
+}
+
+// find returns the host whose routes concern a canonical host; nil when there is none.
+func (t *Table) find(name string) *host {
+	h := t.hosts[name]
+	if h == nil {
+		if i := strings.IndexByte(name, '.'); i > 0 {
+			h = t.hosts[name[i:]]
+		}
+		if h == nil {
+			h = t.hosts[""]
+		}
+	}
+	return h
+}
+
+// HostOf returns the Route.Host of the routes that concern a canonical host: what Lookup chooses
+// before it looks at the path. It is "" for the hostless routes and when there is none.
+func (t *Table) HostOf(host string) string {
+	if t == nil {
+		return ""
+	}
+	h := t.find(host)
+	if h == nil {
+		return ""
+	}
+	return h.input[0].Host
 }
 
 // Routes returns what is served, in the order of WriteTo. The slice is the caller's. It

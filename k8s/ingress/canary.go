@@ -105,14 +105,14 @@ func join(entries []*entry, rules []*proxy.Rule, last canaries) ([]*proxy.Rule, 
 // sameGuards reports whether a canary has no guards, or those of the rule that it is joined to.
 func sameGuards(main, canary *policy.Set) bool {
 	c := *canary
-	if c.Access == nil && c.BasicAuth == nil && c.Auth == nil {
+	if c.ClientCert == nil && c.Access == nil && c.BasicAuth == nil && c.Auth == nil {
 		return true
 	}
 	var m policy.Set
 	if main != nil {
 		m = *main
 	}
-	return reflect.DeepEqual([]any{c.SatisfyAny, c.Access, c.BasicAuth, c.Auth}, []any{m.SatisfyAny, m.Access, m.BasicAuth, m.Auth})
+	return reflect.DeepEqual([]any{c.ClientCert, c.SatisfyAny, c.Access, c.BasicAuth, c.Auth}, []any{m.ClientCert, m.SatisfyAny, m.Access, m.BasicAuth, m.Auth})
 }
 
 func shown(host string) string {

@@ -95,6 +95,7 @@ func (t *Translator) Translate(s *Snapshot) *Result {
 		t.ranking = t.ranking.replace(fresh)
 		t.rules, t.canaries = join(t.ranking.entries, t.ranking.rules, t.canaries)
 		t.rules = withTwins(t.ranking.entries, t.rules)
+		t.rules = guardHosts(t.rules)
 	}
 	r := &Result{
 		Config:      proxy.Config{Rules: t.rules, DefaultBackend: t.options.DefaultBackend, Trust: t.settings.global.Trust},

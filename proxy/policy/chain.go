@@ -43,6 +43,7 @@ var chain = [...]feature{
 	cors,        // a preflight carries no credentials and follows no redirect, so it comes before both
 	redirects,   // moved is moved: for those who may not see the target, too
 	sslRedirect, // before the guards: no password and no token over plain HTTP
+	clientCert,  // of the connection, so before all that looks at requests; but no redirect to HTTPS needs one
 	limiting,    // before the guards: guessing passwords is what a limit is for
 	satisfy,     // in place of the three that follow, which then are no handlers
 	access,      // addresses are cheaper to check than passwords, and tell nothing

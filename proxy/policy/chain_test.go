@@ -231,7 +231,7 @@ func TestProfiles(t *testing.T) {
 // A feature is named when it has a handler, and only then.
 func TestNames(t *testing.T) {
 	all := Set{
-		Access: &Access{}, BasicAuth: &BasicAuth{}, Auth: &ExternalAuth{}, Redirect: &Redirect{}, SSLRedirect: &SSLRedirect{}, HSTS: "x",
+		ClientCert: &ClientCert{}, Access: &Access{}, BasicAuth: &BasicAuth{}, Auth: &ExternalAuth{}, Redirect: &Redirect{}, SSLRedirect: &SSLRedirect{}, HSTS: "x",
 		AppRoot: "/x", WWW: &WWW{Host: "www.a.example"}, Slash: SlashAlways, Rewrite: &Rewrite{}, CORS: &CORS{}, Limit: &Limit{}, BodySize: 1, Blocking: &Blocking{}, Fields: &Fields{}, Gzip: &Gzip{}, Forward: Forward{Host: Template{Parts: make([]Part, 1)}},
 	}
 	names := Names(&all, Rule{Path: "/"})

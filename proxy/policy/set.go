@@ -36,6 +36,7 @@ type Set struct {
 	// honoured: they answer 503 as well.
 	Unroutable bool
 
+	ClientCert  *ClientCert
 	SatisfyAny  bool // one of the three that follow is enough, if there are several
 	Access      *Access
 	BasicAuth   *BasicAuth
