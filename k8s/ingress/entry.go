@@ -142,7 +142,7 @@ type effects struct {
 func (r *reader) annotations() effects {
 	set, findings := policy.Parse(policy.Input{
 		Annotations: r.ingress.Annotations, Profile: r.profile, Namespace: r.ingress.Namespace, Secret: r.secretData,
-		Config: r.settings.config, ConfigMap: r.settings.lookUp,
+		Config: r.settings.config, Refused: r.settings.global.Refused, ConfigMap: r.settings.lookUp,
 	})
 	var e effects
 	for _, f := range findings {

@@ -42,7 +42,7 @@ var blocking = feature{
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			client := exchangeOf(w).Client()
 			blocked := slices.ContainsFunc(b.Clients, func(p netip.Prefix) bool { return p.Contains(client) }) || len(b.Clients) > 0 && !client.IsValid()
-			if blocked || matchesAny(agents, r.Header.Get("User-Agent")) || matchesAny(referers, r.Header.Get("Referer")) {
+			if blocked || matchesAny(agents, r.Header["User-Agent"]) || matchesAny(referers, r.Header["Referer"]) {
 				answer(w, r, http.StatusForbidden, "blocked")
 				return
 			}
@@ -84,6 +84,10 @@ func compilePatterns(list []string) []*regexp.Regexp {
 	return compiled
 }
 
-func matchesAny(list []*regexp.Regexp, value string) bool {
-	return slices.ContainsFunc(list, func(e *regexp.Regexp) bool { return e.MatchString(value) })
+// matchesAny looks at all values of a field, as a backend may take any; without one, at "".
+func matchesAny(list []*regexp.Regexp, values []string) bool {
+	if len(values) == 0 {
+		values = []string{""}
+	}
+	return slices.ContainsFunc(list, func(e *regexp.Regexp) bool { return slices.ContainsFunc(values, e.MatchString) })
 }

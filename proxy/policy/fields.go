@@ -64,7 +64,11 @@ var fields = feature{
 				x.SendField(field.Name, oneLine(field.Value.expand(w, r, &l.rule, nil, nil)))
 			}
 			if len(f.Add)+len(f.Hide) > 0 {
-				w = &fieldsWriter{ResponseWriter: w, fields: f, rule: &l.rule, request: r}
+				fw := &fieldsWriter{ResponseWriter: w, fields: f, values: make([]string, len(f.Add))}
+				for i, field := range f.Add {
+					fw.values[i] = oneLine(field.Value.expand(w, r, &l.rule, nil, nil))
+				}
+				w = fw
 			}
 			next.ServeHTTP(w, r)
 		})
@@ -137,10 +141,9 @@ func oneLine(value string) string {
 // fieldsWriter changes the fields of the final response.
 type fieldsWriter struct {
 	http.ResponseWriter
-	fields  *Fields
-	rule    *Rule
-	request *http.Request
-	wrote   bool
+	fields *Fields
+	values []string // of fields.Add; the request changes as it is forwarded
+	wrote  bool
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -153,8 +156,8 @@ func (w *fieldsWriter) WriteHeader(code int) {
 		for _, name := range w.fields.Hide {
 			delete(h, name)
 		}
-		for _, f := range w.fields.Add {
-			if value := oneLine(f.Value.expand(w.ResponseWriter, w.request, w.rule, nil, nil)); value != "" {
+		for i, f := range w.fields.Add {
+			if value := w.values[i]; value != "" {
 				h[f.Name] = []string{value}
 			} else {
 				delete(h, f.Name)

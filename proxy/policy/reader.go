@@ -15,6 +15,8 @@ type Input struct {
 	Namespace   string // of the Ingress
 	// Config is the controller's ConfigMap; nil is empty.
 	Config map[string]string
+	// Refused is what ParseConfig has found of it.
+	Refused []Finding
 	// Secret returns the data of a Secret; nil when there is no such Secret or it may not
 	// be read.
 	Secret func(namespace, name string) map[string][]byte

@@ -11,6 +11,9 @@ import (
 // rules. The zero value is an instance without a ConfigMap. It is never changed.
 type Global struct {
 	Trust Trust
+	// Refused are the findings that close every rule: what the ConfigMap has to guard all of
+	// them and that is not built. They are for Input.
+	Refused []Finding
 }
 
 // part is a piece of Global: its keys, and how they are read. All keys are GlobalOnly.
@@ -40,8 +43,14 @@ func ParseConfig(config map[string]string, configMap func(namespace, name string
 		p.read(r, &g)
 	}
 	for _, name := range slices.Sorted(maps.Keys(config)) {
-		if k, ok := unread(name, config[name]); ok {
-			r.findings = append(r.findings, k.finding(name))
+		k, ok := unread(name, config[name])
+		if !ok {
+			continue
+		}
+		f := k.finding(name)
+		r.findings = append(r.findings, f)
+		if f.Outcome == Refused {
+			g.Refused = append(g.Refused, f)
 		}
 	}
 	slices.SortStableFunc(r.findings, func(a, b Finding) int { return strings.Compare(a.Setting, b.Setting) })
@@ -69,16 +78,10 @@ func unread(name, value string) (key, bool) {
 	return k, !off
 }
 
-// refuseSettings lets every rule fail closed for what the ConfigMap has to guard all of them and
-// that is not built.
+// refuseSettings lets the rules fail closed for Input.Refused.
 func (r *reader) refuseSettings() {
-	for name, value := range r.Config {
-		k, ok := unread(name, value)
-		if !ok || k.outcome != Refused {
-			continue
-		}
-		f := k.finding(name)
-		r.set.Refused = append(r.set.Refused, settingName(name))
+	for _, f := range r.Refused {
+		r.set.Refused = append(r.set.Refused, settingName(f.Setting))
 		r.findings = append(r.findings, f)
 	}
 }

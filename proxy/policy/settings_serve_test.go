@@ -77,10 +77,37 @@ func TestBlocking(t *testing.T) {
 			t.Errorf("%+v: got %d", tt, w.Code)
 		}
 	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header["User-Agent"] = []string{"ok", "badbot"}
+	w := &writer{client: "192.0.2.1"}
+	serve(t, config, r, w, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) })
+	if w.Code != 403 {
+		t.Errorf("a second User-Agent: got %d", w.Code)
+	}
 	for _, k := range []string{"block-cidrs", "block-user-agents", "block-referers"} {
 		if s, _ := Parse(Input{Config: map[string]string{k: "~(,"}}); len(s.Refused) != 1 {
 			t.Errorf("%s with a mistake does not fail closed", k)
 		}
+	}
+}
+
+// The forwarder changes the header of the request, also by proxy-set-headers, which clients are not told.
+func TestAddHeadersSpeakOfTheClientsRequest(t *testing.T) {
+	s := Set{Profile: Nginx, Fields: &Fields{}}
+	f, err := newField("X-Copy", "$http_authorization")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Fields.Add = []Field{f}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Authorization", "client's")
+	w := &writer{ResponseRecorder: httptest.NewRecorder(), client: "192.0.2.1", path: "/"}
+	Wrap(&s, Rule{}, &Env{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("Authorization", "the backend's")
+		w.WriteHeader(200)
+	})).ServeHTTP(w, r)
+	if got := w.Result().Header.Get("X-Copy"); got != "client's" {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -143,10 +143,48 @@ func TestJudgeSnippet(t *testing.T) {
 		"rewrite ^/(.*) /a/$1 break;":                true,
 		"auth_request /x;":                           true,
 		"add_header A ${host};":                      false,
+		"proxy_set_header X-Scope-OrgID a;":          true,
+		"add_header A x-${host}-y;":                  false,
+		"add_header A a}b;":                          false,
 	} {
 		if got := judgeSnippet(snippet); got.harmful != harmful {
 			t.Errorf("%q: harmful %t, want %t: %v", snippet, got.harmful, harmful, got.instead)
 		}
+	}
+}
+
+// nginx 1.26 takes each of these but the last, and denies everybody.
+func TestSnippetHidesNothingInQuotes(t *testing.T) {
+	for _, snippet := range []string{
+		`add_header X it's; deny all; add_header Y it's;`,
+		`add_header X a"; deny all; add_header Y b";`,
+		`add_header X \'; deny all; add_header Y z';`,
+		`proxy_hide_header ${a; deny all; proxy_hide_header b};`,
+		`add_header X "a"b";deny all;";`,
+	} {
+		if judgeSnippet(snippet).cosmetic() {
+			t.Errorf("%q counts as cosmetic", snippet)
+		}
+	}
+}
+
+// To judge the ConfigMap costs far more than to read an Ingress, so it is done once for all.
+func TestConfigIsJudgedOnce(t *testing.T) {
+	config := map[string]string{"global-auth-url": "http://a.example/", "made-up": "1", "worker-processes": "4"}
+	g, _ := ParseConfig(config, nil)
+	if len(g.Refused) != 1 || g.Refused[0].Setting != "global-auth-url" {
+		t.Fatalf("refused: %v", g.Refused)
+	}
+	s, findings := Parse(Input{Profile: Nginx, Config: config, Refused: g.Refused})
+	if want := []string{"ConfigMap key global-auth-url"}; !slices.Equal(s.Refused, want) || len(findings) != 1 {
+		t.Errorf("refused %v with %v, want %v", s.Refused, findings, want)
+	}
+	for name := range settings {
+		config[settings[name].name] = "1"
+	}
+	few := testing.AllocsPerRun(5, func() { Parse(Input{Profile: Nginx}) })
+	if many := testing.AllocsPerRun(5, func() { Parse(Input{Profile: Nginx, Config: config}) }); many > 4*few+100 {
+		t.Errorf("%.0f allocations with %d settings that nothing reads, %.0f with none", many, len(config), few)
 	}
 }
 

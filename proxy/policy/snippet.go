@@ -71,7 +71,7 @@ var idioms = [...]idiom{
 }
 
 // identityWords are words of the names of fields that backends know people by.
-var identityWords = []string{"user", "username", "group", "groups", "role", "roles", "email", "token", "admin", "identity", "subject", "dn", "cn", "verify", "cert", "secret", "key"}
+var identityWords = []string{"user", "username", "group", "groups", "role", "roles", "email", "token", "admin", "identity", "tenant", "org", "orgid", "subject", "dn", "cn", "verify", "cert", "secret", "key"}
 
 // verdict is what a snippet was found to be.
 type verdict struct {
@@ -148,8 +148,11 @@ func guardsIdentity(words []string) bool {
 	return false
 }
 
-// statementsOf splits nginx configuration into the words of its directives; those inside blocks
-// too. False: it does not end as it should.
+// isEnd reports whether c ends a word. Quotes and "}" within one are part of it.
+func isEnd(c byte) bool { return strings.IndexByte(" \t\n\r;{", c) >= 0 }
+
+// statementsOf splits nginx configuration into the words of its directives, as nginx does; those
+// inside blocks too. False: it does not end as it should, or has a backslash.
 func statementsOf(text string) (all [][]string, whole bool) {
 	var words []string
 	depth := 0
@@ -186,25 +189,23 @@ func statementsOf(text string) (all [][]string, whole bool) {
 				return append(all, append(words, text[i:])), false
 			}
 			word := text[i+1 : i+1+length]
-			if strings.Contains(word, `\`) {
-				return append(all, append(words, word)), false
-			}
-			words = append(words, word)
 			i += length + 2
+			words = append(words, word)
+			if strings.Contains(word, `\`) || i < len(text) && !isEnd(text[i]) {
+				return append(all, words), false
+			}
 		default:
 			from := i
-			for i < len(text) && !strings.ContainsRune(" \t\n\r;{}\"'", rune(text[i])) {
-				if text[i] == '$' && i+1 < len(text) && text[i+1] == '{' {
-					i++ // ${variable}
-					for i < len(text) && text[i] != '}' {
-						i++
-					}
+			for i < len(text) && !isEnd(text[i]) {
+				if strings.HasPrefix(text[i:], "${") {
+					i++ // of a variable: no block begins
 				}
-				if i < len(text) {
-					i++
-				}
+				i++
 			}
 			words = append(words, text[from:i])
+			if strings.Contains(text[from:i], `\`) {
+				return append(all, words), false
+			}
 		}
 	}
 	whole = len(words) == 0 && depth == 0
