@@ -74,7 +74,7 @@ func join(entries []*entry, rules []*proxy.Rule, last canaries) ([]*proxy.Rule, 
 		}
 		delete(open, placeOf(rule))
 		alternative := wanted[siteOf(rule)]
-		if alternative == nil {
+		if alternative == nil || rule.Answer == noRoute {
 			continue
 		}
 		delete(wanted, siteOf(rule))

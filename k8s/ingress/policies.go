@@ -137,7 +137,7 @@ func (r *reader) slashes() {
 		if rule.PathType != router.Exact || r.facts[rule.Host]&factRegex != 0 || path == rule.Path || path == "" || r.serves(rule.Host, path) {
 			continue
 		}
-		set := policy.Set{Profile: r.profile, HSTS: r.policies.HSTS, Slash: policy.SlashAlways}
+		set := policy.Set{Profile: r.profile, HSTS: r.policies.HSTS, Slash: policy.SlashAlways, Blocking: r.policies.Blocking}
 		r.add(&proxy.Rule{Host: rule.Host, Path: path, PathType: router.Exact, Answer: noRoute, Policies: r.hostPolicies(rule.Host, set)})
 	}
 }

@@ -13,6 +13,7 @@ import (
 // settings is what the controller's ConfigMap comes to, with the ConfigMaps that it names. It
 // does not change; while what it was made of stays the same, so does its pointer.
 type settings struct {
+	uid      types.UID // of the ConfigMap; its Problems are of that object
 	config   map[string]string
 	global   policy.Global
 	problems []Problem
@@ -29,8 +30,12 @@ func readSettings(o *Options, s *Snapshot, last *settings) *settings {
 		}
 		return &settings{}
 	}
+	var uid types.UID
+	if c := s.ConfigMaps[o.ConfigMap]; c != nil {
+		uid = c.UID
+	}
 	if last != nil {
-		same := true
+		same := last.uid == uid
 		for name, data := range last.from {
 			same = same && reflect.DeepEqual(data, configData(s.ConfigMaps[name]))
 		}
@@ -38,7 +43,7 @@ func readSettings(o *Options, s *Snapshot, last *settings) *settings {
 			return last
 		}
 	}
-	made := &settings{from: make(map[types.NamespacedName]map[string]string)}
+	made := &settings{uid: uid, from: make(map[types.NamespacedName]map[string]string)}
 	look := func(namespace, name string) map[string]string {
 		at := types.NamespacedName{Namespace: namespace, Name: name}
 		made.from[at] = configData(s.ConfigMaps[at])
@@ -51,7 +56,7 @@ func readSettings(o *Options, s *Snapshot, last *settings) *settings {
 		made.problems = []Problem{f.on(object, "")}
 		return made
 	}
-	object.UID = s.ConfigMaps[o.ConfigMap].UID
+	object.UID = uid
 	var findings []policy.Finding
 	made.global, findings = policy.ParseConfig(made.config, look)
 	for _, f := range findings {

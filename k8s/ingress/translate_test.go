@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +78,7 @@ func some(r *rand.Rand, s *ingress.Snapshot, p float64) *ingress.Snapshot {
 		Services:       make(map[types.NamespacedName]*corev1.Service),
 		Slices:         make(map[types.NamespacedName][]*discoveryv1.EndpointSlice),
 		Secrets:        make(map[types.NamespacedName]*corev1.Secret),
+		ConfigMaps:     make(map[types.NamespacedName]*corev1.ConfigMap),
 		LocalEndpoints: r.IntN(2) == 0,
 	}
 	part.Ingresses = someOf(r, s.Ingresses, p)
@@ -88,6 +90,12 @@ func some(r *rand.Rand, s *ingress.Snapshot, p float64) *ingress.Snapshot {
 	}
 	for name, list := range s.Slices {
 		part.Slices[name] = someOf(r, list, p)
+	}
+	for name, m := range s.ConfigMaps {
+		if r.Float64() < p {
+			part.ConfigMaps[name] = m.DeepCopy()
+			part.ConfigMaps[name].UID = types.UID(strconv.Itoa(r.IntN(2)))
+		}
 	}
 	for name, secret := range s.Secrets {
 		if r.Float64() < p {
@@ -122,6 +130,7 @@ func TestResultDependsOnSnapshotAlone(t *testing.T) {
 	o := ingress.Options{
 		DefaultBackend:     upstream.Key{Namespace: "shop", Service: "web"},
 		DefaultCertificate: types.NamespacedName{Namespace: "shop", Name: "tls"},
+		ConfigMap:          types.NamespacedName{Namespace: "fairlead", Name: "settings"},
 		Now:                func() time.Time { return now },
 	}
 	used := ingress.NewTranslator(o)
@@ -138,6 +147,7 @@ func TestResultDependsOnSnapshotAlone(t *testing.T) {
 			func() { part.Services = last.Services },
 			func() { part.Slices = last.Slices },
 			func() { part.Secrets = last.Secrets },
+			func() { part.ConfigMaps = last.ConfigMaps },
 			func() { part.LocalEndpoints = last.LocalEndpoints },
 		} {
 			if random.IntN(2) == 0 {
@@ -157,6 +167,11 @@ func TestResultDependsOnSnapshotAlone(t *testing.T) {
 		}
 		if !reflect.DeepEqual(got.Config, want.Config) {
 			t.Fatalf("rules differ:\n%v", cmp.Diff(want.Config, got.Config, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })))
+		}
+		for i, p := range want.Problems {
+			if q := got.Problems[i]; p.Object != q.Object {
+				t.Fatalf("the Problem %v is of %+v, want %+v", p, q.Object, p.Object)
+			}
 		}
 		for key := range want.Resolutions {
 			a, problems := used.Resolve(part, key)
