@@ -148,7 +148,10 @@ func (p *Proxy) compileRule(rule *Rule) *route {
 	case rule.Answer != (Answer{}):
 		rt.handler = rule.Answer
 	default:
-		rt.handler = balanced(rule, p.leading(rule.Backend, rule.Secure, rule.Policies))
+		rt.handler = p.leading(rule.Backend, rule.Secure, rule.Policies)
+		if rule.Policies != nil {
+			rt.handler = balanced(&rule.Policies.Balance, factsOf(rule), rt.handler)
+		}
 		if rule.Canary != nil {
 			rt.handler = p.split(rule, rt.handler)
 		}

@@ -66,6 +66,7 @@ type Canary struct {
 	Secure  upstream.Key  // as in Rule
 	Origin  router.Origin // the canary Ingress
 	Policy  *policy.Canary
+	Balance policy.Balance // of the canary Ingress: that of the rule is for the rule's own endpoints
 }
 
 // Answer is a fixed response. The zero value is none.

@@ -62,7 +62,7 @@ type Exchange struct {
 	sendPrefix   string        // X-Forwarded-Prefix for the backend; empty for none of ours
 	sendFields   [][2]string   // names and values for the backend, set last
 	sendHost     string        // Host for the backend in place of the client's; empty for none
-	pick         upstream.Pick // the endpoint of the rule's own backend
+	pick         upstream.Pick // how the endpoint is picked
 
 	// rehearsal is for Decide: the request is not sent to a backend, and forwarded says that
 	// it would have been.

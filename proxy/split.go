@@ -17,7 +17,10 @@ type split struct {
 
 func (p *Proxy) split(rule *Rule, main http.Handler) http.Handler {
 	pool := p.Pools.Pool(rule.Canary.Backend)
-	return &split{main, p.leading(rule.Canary.Backend, rule.Canary.Secure, rule.Policies), policy.NewChooser(rule.Canary.Policy), pool}
+	canary := p.leading(rule.Canary.Backend, rule.Canary.Secure, rule.Policies)
+	facts := factsOf(rule)
+	facts.Service, facts.Port = rule.Canary.Backend.Service, rule.Canary.Backend.Port
+	return &split{main, balanced(&rule.Canary.Balance, facts, canary), policy.NewChooser(rule.Canary.Policy), pool}
 }
 
 func (s *split) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -85,7 +85,10 @@ func join(entries []*entry, rules []*proxy.Rule, last canaries) ([]*proxy.Rule, 
 			report(alternative, "it guards access otherwise than Ingress %s, whose guards count: give both the same, or the canary none", rule.Origin)
 			continue
 		}
-		canary := &proxy.Canary{Backend: alternative.Backend, Secure: alternative.Secure, Origin: alternative.Origin, Policy: alternative.Policies.Canary}
+		canary := &proxy.Canary{
+			Backend: alternative.Backend, Secure: alternative.Secure, Origin: alternative.Origin,
+			Policy: alternative.Policies.Canary, Balance: alternative.Policies.Balance,
+		}
 		if before := last.joined[rule]; before != nil && reflect.DeepEqual(before.Canary, canary) {
 			all[i] = before
 		} else {

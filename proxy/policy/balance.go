@@ -23,13 +23,13 @@ var (
 	}
 	hashBy = Key{
 		Name: "upstream-hash-by", Value: "text with variables",
-		Doc: "requests for which it is the same go to the same endpoint, in all replicas, whatever load-balance says; those that a canary takes are not bound",
+		Doc: "requests for which it is the same go to the same endpoint, in all replicas, whatever load-balance says. A canary has these keys of its own",
 	}
 	hashSubset     = Key{Name: "upstream-hash-by-subset", Value: "true or false", Default: "false", Doc: "binds requests to several endpoints instead of one"}
 	hashSubsetSize = Key{Name: "upstream-hash-by-subset-size", Value: "1 to 64", Default: "3", Doc: "how many with upstream-hash-by-subset"}
 )
 
-// balancing is no handler: it is for the rule's own backend, and a canary has another one.
+// balancing is no handler: each backend of a rule, its own and a canary's, has its own Balance.
 var balancing = feature{
 	name: "balancing",
 	keys: []Key{loadBalance, hashBy, hashSubset, hashSubsetSize},

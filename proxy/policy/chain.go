@@ -52,7 +52,7 @@ var chain = [...]feature{
 	rewriting,  // after all guards, which look at the path that was routed on
 	forwarding, // what only the backend sees comes last
 	canary,     // chooses the backend
-	balancing,  // picks the endpoint of a backend, so the proxy does it behind all of these
+	balancing,  // picks the endpoint of the backend that was chosen
 	backend,    // no handlers: they say where and how the last one, the proxy's, forwards
 	timeouts,
 }
