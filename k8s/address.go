@@ -84,15 +84,7 @@ func entryOf(address string) netv1.IngressLoadBalancerIngress {
 // lastReplica reports whether the published Service has at most one ready endpoint, as far as
 // s shows its endpoints.
 func (a Addresses) lastReplica(s *ingress.Snapshot) bool {
-	ready := make(map[string]struct{})
-	for _, slice := range s.Slices[a.Service] {
-		for _, e := range slice.Endpoints {
-			if (e.Conditions.Ready == nil || *e.Conditions.Ready) && e.TargetRef != nil {
-				ready[e.TargetRef.Name] = struct{}{}
-			}
-		}
-	}
-	return len(s.Slices[a.Service]) > 0 && len(ready) <= 1
+	return len(s.Slices[a.Service]) > 0 && readyEndpoints(s.Slices[a.Service]) <= 1
 }
 
 // wantedStatuses is what the Ingresses' status should say.

@@ -65,6 +65,9 @@ type Controller struct {
 	// refuses to connect to; nil for never. It is another on each replica, so it
 	// changes nothing but Problems.
 	Own func(upstream.Address) bool
+	// Replicas says how the live replicas of this controller are found, for the limits that they
+	// share; the zero value does not know.
+	Replicas Replicas
 	// OnUpdate is told of every update, on the Controller's goroutine: it must be quick.
 	OnUpdate func(Update)
 	// Log is nil for none.
@@ -221,6 +224,7 @@ const clockCheck = 10 * time.Minute
 func (c *Controller) full(s *ingress.Snapshot, since time.Time) {
 	start := time.Now()
 	first := !c.config
+	c.countReplicas(s)
 	var swapped bool
 	err := guard(func() {
 		p, err := c.prepare(s)
@@ -320,6 +324,9 @@ func (c *Controller) endpoints(services map[types.NamespacedName]time.Time) {
 	var since time.Time
 	err := guard(func() {
 		for name, at := range services {
+			if name == c.Replicas.Service {
+				c.countReplicas(c.service(name))
+			}
 			if len(c.keys[name]) == 0 {
 				continue // nobody routes to it
 			}

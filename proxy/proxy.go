@@ -56,6 +56,13 @@ func New(pools *upstream.Registry) *Proxy {
 // InFlight is the number of requests that are being served, tunnels included.
 func (p *Proxy) InFlight() int { return int(p.inFlight.Load()) }
 
+// SetReplicas says how many replicas serve the same Ingresses, this one included; less than 1 when
+// that is not known. Limits of all replicas together are divided by it. It may be called at any time.
+func (p *Proxy) SetReplicas(n int) { p.policies.SetReplicas(n) }
+
+// Replicas is what limits of all replicas together are divided by, at least 1.
+func (p *Proxy) Replicas() int { return p.policies.Replicas() }
+
 // Drain makes every response from now on the last of its connection: HTTP/1 clients get
 // Connection: close, HTTP/2 clients GOAWAY. New connections are still served.
 func (p *Proxy) Drain() { p.draining.Store(true) }

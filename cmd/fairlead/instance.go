@@ -94,11 +94,12 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 		Proxy: in.proxy, Pools: in.pools, Certs: in.certs,
 		ExtraProblems: in.fileProblems,
 		Own:           in.isOwn,
+		Replicas:      in.replicas(),
 		OnUpdate:      in.updated,
 		Log:           log.Named("controller"),
 	}
 	in.metrics = observe.NewMetrics(observe.Options{
-		Version: buildVersion(), Table: in.proxy.Table, InFlight: in.proxy.InFlight, Tunnels: in.proxy.Tunnels,
+		Version: buildVersion(), Table: in.proxy.Table, InFlight: in.proxy.InFlight, Tunnels: in.proxy.Tunnels, Replicas: in.proxy.Replicas,
 		Synced: in.synced, Leader: in.leading, Problems: in.problemKinds, Certificates: in.expiries, AccessLog: in.accessLog,
 	})
 	in.proxy.Observer = observe.Observer{Metrics: in.metrics, Log: in.accessLog}

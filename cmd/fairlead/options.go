@@ -32,6 +32,7 @@ type options struct {
 	electionID             string
 	electionTTL            time.Duration
 	disableLeaderElection  bool
+	limitsPerReplica       bool
 
 	defaultSSLCertificate string
 	defaultBackendService string
@@ -69,6 +70,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.electionID, "election-id", "", "`name` of the Lease that elects the writer of status and Events (default: from the class)")
 	f.DurationVar(&o.electionTTL, "election-ttl", 15*time.Second, "how long a leader that is gone keeps the Lease")
 	f.BoolVar(&o.disableLeaderElection, "disable-leader-election", false, "write without election: for a single replica")
+	f.BoolVar(&o.limitsPerReplica, "limits-per-replica", false, "each replica allows all of a limit, also in the spec profile, where it is else divided by the ready endpoints of --publish-service")
 
 	f.StringSliceVar(&o.trustedProxies, "trusted-proxies", nil, "`CIDRs` of the proxies in front of us whose X-Forwarded-* headers are believed")
 	f.StringSliceVar(&o.debugClients, "debug-header-cidrs", nil, "`CIDRs` of the clients that are told what becomes of a request with X-Fairlead-Debug: 1 (default: nobody)")

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fairlead-ingress/fairlead/k8s"
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
@@ -178,3 +179,12 @@ func namedObject(bad *mistakes, flag, value string) (n types.NamespacedName) {
 }
 
 var dnsName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
+
+// replicas is how the others are found that share limits with this one; the zero value when each
+// has limits of its own, or with a directory, which has no replicas.
+func (s *settings) replicas() k8s.Replicas {
+	if s.manifests != "" || s.limitsPerReplica {
+		return k8s.Replicas{}
+	}
+	return k8s.Replicas{Service: s.publish, Pod: k8s.PodName()}
+}

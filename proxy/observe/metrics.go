@@ -27,6 +27,8 @@ type Options struct {
 	// WebSocket connections.
 	InFlight func() int
 	Tunnels  func() int
+	// Replicas is what limits of all replicas together are divided by.
+	Replicas func() int
 	// Synced is when the configuration was last known to be that of its source; the zero
 	// time before it ever was.
 	Synced func() time.Time

@@ -136,6 +136,7 @@ func everything(t testing.TB) *Metrics {
 		Version: "v1.2.3", Revision: "abc",
 		InFlight:     func() int { return 3 },
 		Tunnels:      func() int { return 2 },
+		Replicas:     func() int { return 3 },
 		Synced:       func() time.Time { return time.Now().Add(-time.Minute) },
 		Leader:       func() bool { return true },
 		Problems:     func(yield func(string, string) bool) { _ = yield("ServiceNotFound", "error") },

@@ -31,6 +31,10 @@ func registerState(r prometheus.Registerer, o Options) {
 		gauge("fairlead_tunnels_open", "Open WebSocket connections.",
 			func() float64 { return float64(o.Tunnels()) })
 	}
+	if o.Replicas != nil {
+		gauge("fairlead_limit_replicas", "Replicas that limits of all together are divided by.",
+			func() float64 { return float64(o.Replicas()) })
+	}
 	if o.Leader != nil {
 		gauge("fairlead_leader", "1 when this replica writes Events and status.",
 			func() float64 {

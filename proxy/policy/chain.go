@@ -1,6 +1,9 @@
 package policy
 
-import "net/http"
+import (
+	"net/http"
+	"sync/atomic"
+)
 
 // feature is one behaviour: its keys, how they are read, and the handler they come to.
 type feature struct {
@@ -26,8 +29,16 @@ type Env struct {
 	// redirects and must refuse addresses that tenants may not reach.
 	Transport http.RoundTripper
 
-	limits limits
+	limits   limits
+	replicas atomic.Int64
 }
+
+// SetReplicas says how many replicas serve the same Ingresses, this one included, so that limits
+// can be divided by it; less than 1 when that is not known. It may be called at any time.
+func (e *Env) SetReplicas(n int) { e.replicas.Store(int64(n)) }
+
+// Replicas is what limits are divided by: 1 while the number of replicas is not known.
+func (e *Env) Replicas() int { return max(int(e.replicas.Load()), 1) }
 
 // chain is every feature, the outermost handler first. Each neighbourship has its reason; the
 // tests check those that a user can see.

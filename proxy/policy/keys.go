@@ -46,7 +46,7 @@ var keys = [...]key{
 	{"enable-rewrite-log", NoEffect, "false", "there is no rewrite log"},
 	{"fastcgi-index", LeftOut, "", "FastCGI"},
 	{"fastcgi-params-configmap", LeftOut, "", "FastCGI"},
-	{"global-rate-limit", Unknown, "", "it was removed; limit-rps limits in each replica"},
+	{"global-rate-limit", Unknown, "", "it was removed; limit-rps limits each replica, or all of them together in the spec profile"},
 	{"global-rate-limit-ignored-cidrs", Unknown, "", "it was removed"},
 	{"global-rate-limit-key", Unknown, "", "it was removed"},
 	{"global-rate-limit-window", Unknown, "", "it was removed"},

@@ -8,9 +8,12 @@ import (
 	"time"
 )
 
-// Limit bounds what one client address may ask of an Ingress, in each replica. All rules of the
-// Ingress share the budget.
+// Limit bounds what one client address may ask of an Ingress. All rules of the Ingress share the
+// budget.
 type Limit struct {
+	// Divided says that the limits are those of all live replicas together, of which each allows
+	// its part. Otherwise each replica allows all, as ingress-nginx does.
+	Divided     bool
 	Connections int // concurrent requests; 0: not limited
 	PerSecond   int // 0: not limited
 	PerMinute   int // 0: not limited
@@ -21,8 +24,8 @@ type Limit struct {
 }
 
 var (
-	limitConnections = Key{Name: "limit-connections", Value: "number, 0 for no limit", Default: "0", Doc: "concurrent requests of a client address, in each replica"}
-	limitRPS         = Key{Name: "limit-rps", Value: "number, 0 for no limit", Default: "0", Doc: "requests per second of a client address, in each replica; beyond the burst they are refused with 503 (429 in the spec profile)"}
+	limitConnections = Key{Name: "limit-connections", Value: "number, 0 for no limit", Default: "0", Doc: "concurrent requests of a client address; in each replica, or of all live replicas together in the spec profile: docs/limits.md has the bounds"}
+	limitRPS         = Key{Name: "limit-rps", Value: "number, 0 for no limit", Default: "0", Doc: "requests per second of a client address, in each replica; beyond the burst they are refused with 503. In the spec profile of all live replicas together, and 429: docs/limits.md has the bounds"}
 	limitRPM         = Key{Name: "limit-rpm", Value: "number, 0 for no limit", Default: "0", Doc: "requests per minute, as limit-rps"}
 	limitBurst       = Key{Name: "limit-burst-multiplier", Value: "1 to 1000", Default: "5", Doc: "burst of a rate, as a multiple of it"}
 	limitAllow       = Key{Name: "limit-allowlist", Aliases: []string{"limit-whitelist"}, Value: "addresses and CIDRs, separated by commas", Doc: "client addresses that are not limited"}
@@ -39,6 +42,7 @@ var limiting = feature{
 			status = http.StatusServiceUnavailable
 		}
 		l := Limit{
+			Divided:     r.Profile == Spec,
 			Connections: max(r.integer(limitConnections, -1<<31, 1<<20, 0), 0),
 			PerSecond:   max(r.integer(limitRPS, -1<<31, 1<<20, 0), 0),
 			PerMinute:   max(r.integer(limitRPM, -1<<31, 1<<20, 0), 0),
@@ -56,14 +60,14 @@ var limiting = feature{
 		if l.Limit == nil {
 			return next
 		}
-		return &limiter{l.Limit, l.rule.Namespace + "/" + l.rule.Ingress, &l.env.limits, next}
+		return &limiter{l.Limit, l.rule.Namespace + "/" + l.rule.Ingress, l.env, next}
 	},
 }
 
 type limiter struct {
 	*Limit
 	ingress string
-	limits  *limits
+	env     *Env
 	next    http.Handler
 }
 
@@ -73,17 +77,21 @@ func (h *limiter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.next.ServeHTTP(w, r)
 		return
 	}
+	share, limits := 1, &h.env.limits
+	if h.Divided {
+		share = h.env.Replicas()
+	}
 	if h.Connections > 0 {
 		k := limitKey{h.ingress, 'c', client}
-		if !h.limits.enter(k, h.Connections) {
+		if !limits.enter(k, max(h.Connections/share, 1)) {
 			answer(w, r, h.ConnectionStatus, "connection-limit")
 			return
 		}
-		defer h.limits.leave(k)
+		defer limits.leave(k)
 	}
 	now := time.Now()
-	if !h.limits.take(limitKey{h.ingress, 's', client}, h.PerSecond, time.Second, h.Burst, now) ||
-		!h.limits.take(limitKey{h.ingress, 'm', client}, h.PerMinute, time.Minute, h.Burst, now) {
+	if !limits.take(limitKey{h.ingress, 's', client}, share, h.PerSecond, time.Second, h.Burst, now) ||
+		!limits.take(limitKey{h.ingress, 'm', client}, share, h.PerMinute, time.Minute, h.Burst, now) {
 		answer(w, r, h.RateStatus, "rate-limit")
 		return
 	}
@@ -117,8 +125,10 @@ type bucket struct {
 // longest, as idle ones are forgotten first and new ones are not limited.
 const maxBuckets = 200_000
 
-// take reports whether a request fits. A rate of 0 is none.
-func (l *limits) take(k limitKey, rate int, per time.Duration, burst int, now time.Time) bool {
+// take reports whether a request fits. A rate of 0 is none. The request counts as cost many: where
+// cost replicas share the rate each takes the others to have had as many requests as itself, so
+// what is in a bucket stays right when there are more of them, or fewer.
+func (l *limits) take(k limitKey, cost, rate int, per time.Duration, burst int, now time.Time) bool {
 	if rate == 0 {
 		return true
 	}
@@ -139,14 +149,14 @@ func (l *limits) take(k limitKey, rate int, per time.Duration, burst int, now ti
 	b, known := l.buckets[k]
 	excess := 0.0
 	if known {
-		excess = max(b.excess-speed*now.Sub(b.last).Seconds()+1, 0)
+		excess = max(b.excess-speed*now.Sub(b.last).Seconds()+float64(cost), 0)
 		if excess > float64(rate*burst) {
 			return false
 		}
 	} else if len(l.buckets) >= maxBuckets {
 		return true
 	}
-	l.buckets[k] = bucket{excess, now, now.Add(time.Duration((excess + 1) / speed * float64(time.Second)))}
+	l.buckets[k] = bucket{excess, now, now.Add(time.Duration((excess + float64(cost)) / speed * float64(time.Second)))}
 	return true
 }
 

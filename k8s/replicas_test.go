@@ -1,0 +1,98 @@
+package k8s
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// pods is an EndpointSlice of the Service "lb" with Pods as its endpoints, each "NAME", or "-NAME"
+// for one that is not ready.
+func pods(slice, family string, names ...string) string {
+	var list []string
+	for i, name := range names {
+		ready := !strings.HasPrefix(name, "-")
+		address := fmt.Sprintf("10.0.0.%d", i+1)
+		if family == "IPv6" {
+			address = fmt.Sprintf("2001:db8::%d", i+1)
+		}
+		list = append(list, fmt.Sprintf("{addresses: ['%s'], conditions: {ready: %t}, targetRef: {kind: Pod, name: '%s'}}", address, ready, strings.TrimPrefix(name, "-")))
+	}
+	return fmt.Sprintf(`
+kind: EndpointSlice
+metadata: {name: %s, labels: {kubernetes.io/service-name: lb}}
+addressType: %s
+ports: [{name: "", port: 80}]
+endpoints: [%s]
+---
+`, slice, family, strings.Join(list, ", "))
+}
+
+func TestCountReplicas(t *testing.T) {
+	for _, test := range []struct {
+		name, slices string
+		want         int
+	}{
+		{"no EndpointSlices", "", 0},
+		{"no endpoints", pods("a", "IPv4"), 0},
+		{"this one", pods("a", "IPv4", "self"), 1},
+		{"two", pods("a", "IPv4", "self", "x"), 2},
+		{"both families", pods("a", "IPv4", "self", "x", "y") + pods("b", "IPv6", "self", "x", "y"), 3},
+		{"several slices", pods("a", "IPv4", "x") + pods("b", "IPv4", "self", "y"), 3},
+		{"another is not ready", pods("a", "IPv4", "self", "-x", "y"), 2},
+		{"this one is not ready", pods("a", "IPv4", "-self", "x", "y"), 2},
+		{"none is ready", pods("a", "IPv4", "-self", "-x"), 0},
+		{"it leads elsewhere", pods("a", "IPv4", "x", "y"), 0},
+		{"addresses without Pods", strings.ReplaceAll(pods("a", "IPv4", "self"), ", targetRef: {kind: Pod, name: 'self'}", ""), 0},
+	} {
+		s := parse(t, class+test.slices)
+		if got := (Replicas{Service: service("lb"), Pod: "self"}).count(s); got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+		if got := (Replicas{Pod: "self"}).count(s); got != 0 {
+			t.Errorf("%s: %d without a Service, want 0", test.name, got)
+		}
+	}
+}
+
+// The Service that leads to us has no route, so nobody else looks at its endpoints.
+func TestReplicasFollowSlices(t *testing.T) {
+	b := newBench(t)
+	b.Replicas = Replicas{Service: service("lb"), Pod: "self"}
+	b.source.snapshot = parse(t, class+app("a")+pods("s", "IPv4", "self", "x"))
+	b.start(t)
+	counts := func(n int) func() bool { return func() bool { return b.Proxy.Replicas() == n } }
+	eventually(t, "two from the start", counts(2))
+	eventually(t, "ready", b.Ready)
+	b.source.set(parse(t, class+app("a")+pods("s", "IPv4", "self", "x", "y")), service("lb"))
+	eventually(t, "three", counts(3))
+	b.source.set(parse(t, class+app("a")), service("lb"))
+	eventually(t, "not known", counts(1))
+	b.source.set(parse(t, class+app("a")+pods("s", "IPv4", "self", "x", "y", "z")), everything())
+	eventually(t, "four, with another table", counts(4))
+	if g := b.Proxy.Table().Generation(); g != 1 {
+		t.Errorf("generation %d, want 1: replicas have no influence on the table", g)
+	}
+}
+
+// The same, from an API server: what changes there reaches the Proxy.
+func TestReplicasFollowCluster(t *testing.T) {
+	a := newAPIServer(t)
+	a.apply(t, class+app("a")+pods("s", "IPv4", "self", "-x"))
+	b := newBench(t)
+	b.Source = NewCluster(ClusterOptions{Client: a.client(t), PublishService: service("lb")})
+	b.Replicas = Replicas{Service: service("lb"), Pod: "self"}
+	b.start(t)
+	eventually(t, "ready", b.Ready)
+	for _, step := range []struct {
+		slices string
+		want   int
+	}{
+		{pods("s", "IPv4", "self", "x"), 2},
+		{pods("s", "IPv4", "self", "x") + pods("s6", "IPv6", "self", "x", "y"), 3},
+		{pods("s", "IPv4", "self") + pods("s6", "IPv6", "self"), 1},
+	} {
+		a.apply(t, step.slices)
+		eventually(t, fmt.Sprintf("%d replicas", step.want), func() bool { return b.Proxy.Replicas() == step.want })
+	}
+}
