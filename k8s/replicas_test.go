@@ -2,8 +2,15 @@ package k8s
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+	"github.com/fairlead-ingress/fairlead/proxy/proxytest"
 )
 
 // pods is an EndpointSlice of the Service "lb" with Pods as its endpoints, each "NAME", or "-NAME"
@@ -95,4 +102,63 @@ func TestReplicasFollowCluster(t *testing.T) {
 		a.apply(t, step.slices)
 		eventually(t, fmt.Sprintf("%d replicas", step.want), func() bool { return b.Proxy.Replicas() == step.want })
 	}
+}
+
+// Three replicas of one cluster together keep to the bound that docs/limits.md states, whichever
+// of them a client asks.
+func TestReplicasShareALimit(t *testing.T) {
+	const rate, replicas = 240, 3 // in a minute, 1 in a burst
+	a := newAPIServer(t)
+	one := proxytest.Start(t, backend("one"))
+	a.apply(t, class+strings.Replace(app("a"), "metadata: {name: a}", "metadata: {name: a, annotations: {fairlead.dev/limit-rpm: '240', fairlead.dev/limit-burst-multiplier: '1'}}", 1)+
+		pods("s", "IPv4", "r0", "r1", "r2"))
+	var all []*bench
+	for i := range replicas {
+		b := newBench(t)
+		b.Source = localSource{NewCluster(ClusterOptions{Client: a.client(t), PublishService: service("lb")})}
+		b.Replicas = Replicas{Service: service("lb"), Pod: fmt.Sprintf("r%d", i)}
+		b.start(t)
+		eventually(t, "ready", b.Ready)
+		all = append(all, b)
+	}
+	a.apply(t, endpoints("a", one))
+	for _, b := range all {
+		eventually(t, "endpoints", func() bool { return b.Proxy.Replicas() == replicas && len(b.Problems()) == 0 })
+	}
+	start, served := time.Now(), 0
+	for refused := 0; refused < replicas; {
+		refused = 0
+		for _, b := range all {
+			switch status, _ := b.get(t, "a.example"); status {
+			case http.StatusOK:
+				served++
+			case http.StatusTooManyRequests:
+				refused++
+			default:
+				t.Fatalf("status %d, want 200 or 429", status)
+			}
+		}
+	}
+	most := rate + replicas + int(time.Since(start).Minutes()*rate+1)
+	if served < rate || served > most {
+		t.Errorf("%d requests were served, want %d to %d", served, rate, most)
+	}
+}
+
+// localSource allows the endpoints of a Cluster to be on this machine.
+type localSource struct{ *Cluster }
+
+func (s localSource) Snapshot() *ingress.Snapshot { return local(s.Cluster.Snapshot()) }
+
+func (s localSource) Service(name types.NamespacedName) *ingress.Snapshot {
+	return local(s.Cluster.Service(name))
+}
+
+func local(s *ingress.Snapshot) *ingress.Snapshot {
+	if s == nil {
+		return nil
+	}
+	t := *s
+	t.LocalEndpoints = true
+	return &t
 }
