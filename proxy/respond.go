@@ -37,6 +37,9 @@ func (i *interim) relay(code int, header http.Header) error {
 	own := h.Clone()
 	clear(h)
 	if copyResponse(h, header) {
+		// It has no body. With this key x/net/http2 sends a copy of the header; else it may
+		// read h when WriteHeader has returned, for the client can give its stream up.
+		h["Content-Length"] = nil
 		i.w.WriteHeader(code)
 	}
 	clear(h)
