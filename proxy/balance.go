@@ -23,6 +23,8 @@ func balanced(b *policy.Balance, facts policy.Rule, next http.Handler) http.Hand
 }
 
 func (b *balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	exchangeOf(w).pick = b.balance.Pick(w, r, &b.facts)
+	if x := exchangeOf(w); x.pick.Size == 0 { // no cookie binds the client
+		x.pick = b.balance.Pick(w, r, &b.facts)
+	}
 	b.next.ServeHTTP(w, r)
 }

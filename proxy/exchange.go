@@ -64,6 +64,8 @@ type Exchange struct {
 	sendHost     string        // Host for the backend in place of the client's; empty for none
 	pick         upstream.Pick // how the endpoint is picked
 
+	setCookie string // added to the backend's response; empty for none
+
 	// rehearsal is for Decide: the request is not sent to a backend, and forwarded says that
 	// it would have been.
 	rehearsal, forwarded bool

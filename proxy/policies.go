@@ -50,6 +50,12 @@ func (w *responseWriter) SendField(name, value string) {
 	w.x.sendFields = append(w.x.sendFields, [2]string{name, value})
 }
 
+// SetCookie adds a cookie to the response of the backend.
+func (w *responseWriter) SetCookie(cookie string) { w.x.setCookie = cookie }
+
+// Bind binds the request to an endpoint.
+func (w *responseWriter) Bind(hash uint64) { w.x.pick = upstream.Pick{Size: 1, Hash: hash} }
+
 // Rehearsal says that nothing must come of the request.
 func (w *responseWriter) Rehearsal() bool { return w.x.rehearsal }
 

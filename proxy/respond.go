@@ -58,6 +58,9 @@ func (f *forwarder) respond(w http.ResponseWriter, r *http.Request, resp *http.R
 			fmt.Errorf("status %q or the Connection field of the response", resp.Status))
 		return
 	}
+	if x.setCookie != "" {
+		h["Set-Cookie"] = append([]string{x.setCookie}, h["Set-Cookie"]...)
+	}
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // the server must not guess one
 	}

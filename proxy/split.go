@@ -13,6 +13,7 @@ type split struct {
 	main, canary http.Handler
 	chooser      *policy.Chooser
 	pool         *upstream.Pool // of the canary
+	sticky       bool           // a cookie keeps clients on their side of a weight
 }
 
 func (p *Proxy) split(rule *Rule, main http.Handler) http.Handler {
@@ -20,16 +21,23 @@ func (p *Proxy) split(rule *Rule, main http.Handler) http.Handler {
 	canary := p.leading(rule.Canary.Backend, rule.Canary.Secure, rule.Policies)
 	facts := factsOf(rule)
 	facts.Service, facts.Port = rule.Canary.Backend.Service, rule.Canary.Backend.Port
-	return &split{main, balanced(&rule.Canary.Balance, facts, canary), policy.NewChooser(rule.Canary.Policy), pool}
+	s := &split{main: main, canary: balanced(&rule.Canary.Balance, facts, canary), chooser: policy.NewChooser(rule.Canary.Policy), pool: pool}
+	if set := rule.Policies; set != nil && set.Affinity != nil {
+		s.sticky = !set.Affinity.CanaryByChance
+	}
+	return s
 }
 
 func (s *split) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	chance := s.chooser.Chance(r.Header)
 	take := chance == policy.Always
 	if chance == policy.Weight {
-		if x := exchangeOf(w); x.rehearsal {
+		switch x := exchangeOf(w); {
+		case s.sticky && x.pick.Size > 0:
+			take = s.chooser.Share(x.pick.Hash)
+		case x.rehearsal:
 			x.weighed = len(s.pool.Endpoints()) > 0
-		} else {
+		default:
 			take = s.chooser.Draw()
 		}
 	}

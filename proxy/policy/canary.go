@@ -152,7 +152,7 @@ func (ch *Chooser) Chance(h http.Header) Chance {
 		}
 	}
 	if c.Cookie != "" {
-		switch ch.cookie(h) {
+		switch cookieOf(h, c.Cookie, c.FoldCookie) {
 		case "always":
 			return Always
 		case "never":
@@ -168,18 +168,11 @@ func (ch *Chooser) Chance(h http.Header) Chance {
 	return Weight
 }
 
+// Share decides by the weight for a client, always alike while the weight stays. One that grows
+// takes clients from the other side and gives none back.
+func (ch *Chooser) Share(hash uint64) bool {
+	return int(hash>>33)%ch.canary.Total < ch.canary.Weight // not the bits that rank endpoints most
+}
+
 // Draw decides by the weight.
 func (ch *Chooser) Draw() bool { return rand.IntN(ch.canary.Total) < ch.canary.Weight }
-
-// cookie returns the value of the first cookie of the name.
-func (ch *Chooser) cookie(h http.Header) string {
-	for _, line := range h["Cookie"] {
-		for pair := range strings.SplitSeq(line, ";") {
-			name, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
-			if ok && (name == ch.canary.Cookie || ch.canary.FoldCookie && strings.EqualFold(name, ch.canary.Cookie)) {
-				return value
-			}
-		}
-	}
-	return ""
-}

@@ -62,6 +62,7 @@ var chain = [...]feature{
 	externalAuth,
 	rewriting,  // after all guards, which look at the path that was routed on
 	forwarding, // what only the backend sees comes last
+	affinity,   // only requests that get to a backend begin a session
 	canary,     // chooses the backend
 	balancing,  // picks the endpoint of the backend that was chosen
 	backend,    // no handlers: they say where and how the last one, the proxy's, forwards

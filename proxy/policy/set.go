@@ -53,6 +53,7 @@ type Set struct {
 	BodySize    int64 // largest request body in bytes; 0 for no limit
 	Forward     Forward
 	Balance     Balance
+	Affinity    *Affinity
 	// Canary makes the rules alternatives for those of another Ingress; nil: they are rules.
 	Canary   *Canary
 	Blocking *Blocking
