@@ -40,6 +40,7 @@ type Exchange struct {
 	Repeat   int             `json:"repeat"`
 	Parallel bool            `json:"parallel"`
 	Keep     bool            `json:"keep_cookies"`
+	Note     string          `json:"note"`
 }
 
 // Request is what is sent.
