@@ -210,7 +210,9 @@ func shown(e *explain.Explanation) string {
 		fmt.Fprintf(&b, "route %s\n", e.Route.Ingress)
 	}
 	for _, s := range e.Steps {
-		if s.Verdict == explain.OK || s.Verdict == explain.Skipped {
+		// Of a backend that is well, only what chooses among several is of interest.
+		chosen := s.Name == explain.Backend && strings.ContainsAny(s.Detail, ",;")
+		if (s.Verdict == explain.OK || s.Verdict == explain.Skipped) && !chosen {
 			continue
 		}
 		fmt.Fprintf(&b, "%s %s %s\n  %s\n  > %s\n  @ %s\n", s.Name, s.Verdict, s.Reason, s.Detail, s.Remedy, strings.Join(s.Objects, ", "))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
 )
@@ -141,6 +142,18 @@ func canaryText(d *proxy.Decision) string {
 	return "; " + c.Backend.String() + who + " does not get this request"
 }
 
+// bindingText says what binds requests to endpoints.
+func bindingText(set *policy.Set) string {
+	switch {
+	case set == nil:
+	case set.Affinity != nil:
+		return "; cookie " + set.Affinity.Name + " binds a client to one endpoint"
+	case set.Balance.Size > 0:
+		return fmt.Sprintf("; upstream-hash-by binds requests to %d of its endpoints", set.Balance.Size)
+	}
+	return ""
+}
+
 // backend says what kind of thing the rule leads to.
 func (w *walk) backend() finding {
 	d := &w.decision
@@ -156,7 +169,7 @@ func (w *walk) backend() finding {
 			detail += canaryText(d)
 			objects = append(objects, "Ingress "+c.Origin.String())
 		}
-		return fine("ServiceBackend", detail, objects...)
+		return fine("ServiceBackend", detail+bindingText(d.Rule.Policies), objects...)
 	}
 	edit := editIngress(d.Rule.Origin)
 	for _, p := range w.problemsOf("Ingress", d.Rule.Origin.Namespace, d.Rule.Origin.Name) {
