@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Blocking says whom the instance serves nothing; they get 403.
@@ -38,7 +39,7 @@ var blocking = feature{
 		if b == nil {
 			return next
 		}
-		agents, referers := compilePatterns(b.Agents), compilePatterns(b.Referers)
+		agents, referers := l.env.patterns.compile(b.Agents), l.env.patterns.compile(b.Referers)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			client := exchangeOf(w).Client()
 			blocked := slices.ContainsFunc(b.Clients, func(p netip.Prefix) bool { return p.Contains(client) }) || len(b.Clients) > 0 && !client.IsValid()
@@ -74,13 +75,36 @@ func compilePattern(p string) (*regexp.Regexp, error) {
 	return regexp.Compile("(?i)^" + regexp.QuoteMeta(p) + "$")
 }
 
-func compilePatterns(list []string) []*regexp.Regexp {
+// patterns has what lists were compiled to, for all rules, as they have the same lists. The zero
+// value is ready for use.
+type patterns struct {
+	mu    sync.Mutex
+	known map[string][]*regexp.Regexp
+}
+
+// maxLists is how many lists are known, so that those of old ConfigMaps do not stay.
+const maxLists = 8
+
+func (ps *patterns) compile(list []string) []*regexp.Regexp {
+	if len(list) == 0 {
+		return nil
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	name := strings.Join(list, ",") // which none of them has in it
+	if compiled, ok := ps.known[name]; ok {
+		return compiled
+	}
 	compiled := make([]*regexp.Regexp, 0, len(list))
 	for _, p := range list {
 		if e, err := compilePattern(p); err == nil { // as it was when the list was read
 			compiled = append(compiled, e)
 		}
 	}
+	if ps.known == nil || len(ps.known) >= maxLists {
+		ps.known = make(map[string][]*regexp.Regexp)
+	}
+	ps.known[name] = compiled
 	return compiled
 }
 

@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"compress/gzip"
 	"net/http"
+	"sync"
 	"sync/atomic"
 )
 
@@ -30,6 +32,9 @@ type Env struct {
 	Transport http.RoundTripper
 
 	limits   limits
+	patterns patterns
+	// writers are of package compress/gzip, by level.
+	writers  [gzip.BestCompression + 1]sync.Pool
 	replicas atomic.Int64
 }
 

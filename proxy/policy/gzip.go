@@ -47,10 +47,7 @@ var compression = feature{
 		if g == nil {
 			return next
 		}
-		pool := &sync.Pool{New: func() any {
-			z, _ := gzip.NewWriterLevel(nil, g.Level) // the level is one that there is
-			return z
-		}}
+		pool := &l.env.writers[g.Level]
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			z := &gzipWriter{ResponseWriter: w, gzip: g, pool: pool, accepted: r.ProtoAtLeast(1, 1) && acceptsGzip(r.Header), head: r.Method == http.MethodHead}
 			next.ServeHTTP(z, r)
@@ -131,8 +128,12 @@ func (w *gzipWriter) compress(h http.Header) {
 	if w.head {
 		return
 	}
-	w.z = w.pool.Get().(*gzip.Writer)
-	w.z.Reset(w.ResponseWriter)
+	z, ok := w.pool.Get().(*gzip.Writer)
+	if !ok {
+		z, _ = gzip.NewWriterLevel(nil, w.gzip.Level) // the level is one that there is
+	}
+	z.Reset(w.ResponseWriter)
+	w.z = z
 }
 
 func (w *gzipWriter) Write(b []byte) (int, error) {
