@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -56,7 +57,11 @@ var blocking = feature{
 func (r *reader) patterns(k Key) []string {
 	list := r.list(k)
 	for _, p := range list {
-		if _, err := compilePattern(p); err != nil {
+		_, err := compilePattern(p)
+		if err == nil && strings.Count(p, "{") != strings.Count(p, "}") {
+			err = fmt.Errorf("a comma ends a pattern, within braces too, got %.80q", p)
+		}
+		if err != nil {
 			r.bad(k, "%w", err)
 			return nil
 		}

@@ -88,6 +88,10 @@ func TestBlocking(t *testing.T) {
 		if s, _ := Parse(Input{Config: map[string]string{k: "~(,"}}); len(s.Refused) != 1 {
 			t.Errorf("%s with a mistake does not fail closed", k)
 		}
+		// The comma makes two texts of it, which match nothing that was meant.
+		if s, _ := Parse(Input{Config: map[string]string{k: "~*a{1,2}"}}); len(s.Refused) != 1 {
+			t.Errorf("%s with a comma in braces does not fail closed", k)
+		}
 	}
 }
 
