@@ -217,7 +217,7 @@ controller:
   ingressClassResource: {name: nginx, default: true, controllerValue: k8s.io/ingress-nginx, annotations: {a: b}}
   controllerClasses: [k8s.io/ingress-nginx]
   electionID: edge-leader
-  config: {force-ssl-redirect: true, denylist-source-range: 192.0.2.0/24}
+  config: {hsts-max-age: 31536000, force-ssl-redirect: true, denylist-source-range: 192.0.2.0/24}
   ingressClassByName: true
   watchIngressWithoutClass: true
   publishStatusAddress: 192.0.2.1,192.0.2.2
@@ -266,6 +266,9 @@ func TestChartValues(t *testing.T) {
 	same(t, "image", container["image"], "registry.example/team/fairlead:v1")
 	spread := Object(pod["topologySpreadConstraints"].([]any)[0].(map[string]any))
 	same(t, "spread", spread.at("labelSelector", "matchLabels"), map[string]any{"app.kubernetes.io/name": "fairlead"})
+	// Numbers of values files are floating point to Helm: 3.1536e+07 is no age.
+	same(t, "settings", objects["ConfigMap edge"].at("data"),
+		map[string]any{"hsts-max-age": "31536000", "force-ssl-redirect": "true", "denylist-source-range": "192.0.2.0/24"})
 	rules := text(objects["Role edge"].at("rules"))
 	if !strings.Contains(rules, `"edge-leader"`) {
 		t.Errorf("the Role does not name the Lease: %s", rules)

@@ -46,3 +46,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- else }}fairlead-leader{{ end }}
 {{- end }}
 {{- end }}
+
+{{/* A number, boolean or text as text. Helm reads numbers of values files as floating point,
+     which quote and printf write as 3.1536e+07. */}}
+{{- define "fairlead.text" -}}
+{{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end }}
+{{- end }}
