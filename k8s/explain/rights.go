@@ -24,7 +24,29 @@ func (w *walk) right(step string) (f finding, ok bool) {
 		return finding{}, false
 	}
 	return broken("RightMissing", "the controller may not "+strings.Join(lacking, ", ")+": it knows none of them, or what they were once",
-		"grant it with the ClusterRole of deploy/, and look: kubectl auth can-i "+lacking[0]+" -A --as system:serviceaccount:"+w.Controller.Namespace+":fairlead"), true
+		w.grant(lacking[0])), true
+}
+
+// groups are the API groups of the resources of rights, for kubectl takes a bare "events" to be
+// those of the core group. Services are of the core group.
+var groups = map[string]string{
+	"ingresses": ".networking.k8s.io", "ingressclasses": ".networking.k8s.io", "endpointslices": ".discovery.k8s.io", "events": ".events.k8s.io",
+}
+
+// grant is the remedy for a right, given as "verb resource" or "verb resource/subresource", that
+// the controller lacks.
+func (v *View) grant(right string) string {
+	verb, resource, _ := strings.Cut(right, " ")
+	resource, sub, _ := strings.Cut(resource, "/")
+	resource += groups[resource]
+	if sub != "" {
+		resource += " --subresource=" + sub // "ingresses/status" is the Ingress with the name "status"
+	}
+	role, scope := "ClusterRole of deploy/base", "-A"
+	if v.OnlyNamespace != "" {
+		role, scope = "Role of deploy/overlays/namespaced", "-n "+v.OnlyNamespace
+	}
+	return "grant it with the " + role + ", and look: kubectl auth can-i " + verb + " " + resource + " " + scope + " --as system:serviceaccount:" + v.Controller.Namespace + ":fairlead"
 }
 
 // rights are the gaps that are not of one URL: what the controller may not write, and what
@@ -33,7 +55,7 @@ func (v *View) rights() (steps []Step) {
 	for _, right := range v.around.Refused {
 		_, resource, _ := strings.Cut(right, " ")
 		step, reads := rightsOf[resource]
-		look := "grant it with the ClusterRole of deploy/, and look: kubectl auth can-i " + right + " -A --as system:serviceaccount:" + v.Controller.Namespace + ":fairlead"
+		look := v.grant(right)
 		if reads {
 			steps = append(steps, broken("RightMissing", "the controller may not "+right, look, right).step(step))
 		} else {
