@@ -19,7 +19,7 @@ import (
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 )
 
-// aroundTime bounds what a question may wait for Pods and NetworkPolicies.
+// aroundTime bounds how long Pods and NetworkPolicies are read for a question.
 const aroundTime = 5 * time.Second
 
 // serveExplain answers GET /debug/explain, and POST, which alone connects to endpoints: what a
@@ -100,8 +100,6 @@ func (in *instance) explained(ctx context.Context) (explain.State, bool) {
 	if state.Snapshot = in.cluster.source.Snapshot(); state.Snapshot == nil {
 		return state, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, aroundTime)
-	defer cancel()
 	state.Snapshot = new(*state.Snapshot)
 	state.Snapshot.Around = in.cluster.around(ctx, in.watchNamespace)
 	state.StatusOf = in.cluster.source.StatusAddresses
@@ -119,12 +117,15 @@ type surroundings struct {
 	read time.Time
 }
 
-// around lists Pods, NetworkPolicies and the rest, where that is allowed.
+// around lists Pods, NetworkPolicies and the rest, where that is allowed. An asker who goes away
+// does not end the reading: the next ones are answered with it.
 func (c *cluster) around(ctx context.Context, namespace string) *ingress.Surroundings {
 	s := &c.surroundings
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.last == nil || time.Since(s.read) > aroundAge {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), aroundTime)
+		defer cancel()
 		s.last, s.read = readAround(ctx, c.client, namespace, k8s.PodNamespace()), time.Now()
 		s.last.Refused = refusedTo(ctx, c.client, "", namespace)
 	}
