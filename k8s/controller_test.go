@@ -357,6 +357,17 @@ func TestOwnListenerIsAProblem(t *testing.T) {
 	eventually(t, "it comes back with the endpoint", told)
 	b.source.set(parse(t, class+app("other")), everything())
 	eventually(t, "it is gone with the route", func() bool { return !told() })
+
+	canary := `
+kind: Ingress
+metadata: {name: web, annotations: {nginx.ingress.kubernetes.io/canary: "true", nginx.ingress.kubernetes.io/canary-weight: "100"}}
+spec:
+  ingressClassName: fairlead
+  rules: [{host: other.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]
+---
+`
+	b.source.set(parse(t, class+app("other")+app("web")[strings.Index(app("web"), "kind: Service"):]+canary+endpoints("web", own)), everything())
+	eventually(t, "it is told of a canary", told)
 }
 
 func TestEqualSnapshotSwapsNothing(t *testing.T) {

@@ -6,25 +6,38 @@ import (
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
+	"github.com/fairlead-ingress/fairlead/router"
 )
 
-// ownProblems are those of routes to endpoints that are listeners of this process: the data
-// plane never connects to them.
+// ownProblems are those of routes and canaries to endpoints that are listeners of this process:
+// the data plane never connects to them.
 func (c *Controller) ownProblems() []ingress.Problem {
 	if len(c.own) == 0 {
 		return nil
 	}
 	var problems []ingress.Problem
+	tell := func(origin router.Origin, backends ...upstream.Key) {
+		for _, backend := range backends {
+			own := c.own[backend]
+			if len(own) == 0 {
+				continue
+			}
+			problems = append(problems, ingress.Problem{
+				Object:   ingress.Object{Kind: "Ingress", Namespace: origin.Namespace, Name: origin.Name},
+				Severity: ingress.Error, Reason: ingress.EndpointAddressDenied,
+				Err: fmt.Errorf("endpoint %s of Service %s/%s is a port of this controller: it is never connected to", own[0], backend.Namespace, backend.Service),
+			})
+			return
+		}
+	}
 	for _, r := range c.plan.result.Config.Rules {
-		own := c.own[r.Backend]
-		if len(own) == 0 || r.Answer != (proxy.Answer{}) {
+		if r.Answer != (proxy.Answer{}) {
 			continue
 		}
-		problems = append(problems, ingress.Problem{
-			Object:   ingress.Object{Kind: "Ingress", Namespace: r.Origin.Namespace, Name: r.Origin.Name},
-			Severity: ingress.Error, Reason: ingress.EndpointAddressDenied,
-			Err: fmt.Errorf("endpoint %s of Service %s/%s is a port of this controller: it is never connected to", own[0], r.Backend.Namespace, r.Backend.Service),
-		})
+		tell(r.Origin, r.Backend, r.Secure)
+		if r.Canary != nil {
+			tell(r.Canary.Origin, r.Canary.Backend, r.Canary.Secure)
+		}
 	}
 	return problems
 }

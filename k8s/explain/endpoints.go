@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -73,7 +74,11 @@ func (w *walk) ownListener(look string) (finding, bool) {
 	if w.ing == nil {
 		return finding{}, false
 	}
-	for _, p := range w.problemsOf("Ingress", w.ing.Namespace, w.ing.Name) {
+	problems := w.problemsOf("Ingress", w.ing.Namespace, w.ing.Name)
+	if r := w.decision.Rule; r != nil && r.Canary != nil {
+		problems = slices.Concat(problems, w.problemsOf("Ingress", r.Canary.Origin.Namespace, r.Canary.Origin.Name))
+	}
+	for _, p := range problems {
 		if p.Reason != ingress.EndpointAddressDenied || p.Field != "" || !strings.Contains(p.Err.Error(), " "+w.serviceName()+" ") {
 			continue
 		}
