@@ -181,8 +181,8 @@ func TestNativeHistogram(t *testing.T) {
 			continue
 		}
 		h := f.GetMetric()[0].GetHistogram()
-		if n := len(h.GetPositiveDelta()); h.Schema == nil || n == 0 || n > nativeBuckets {
-			t.Errorf("schema %v, %d buckets, want at most %d", h.Schema, n, nativeBuckets)
+		if n := len(h.GetPositiveDelta()); h.Schema == nil || n == 0 || n > octaves*perOctave {
+			t.Errorf("schema %v, %d buckets, want at most %d", h.Schema, n, octaves*perOctave)
 		}
 		return
 	}

@@ -52,7 +52,6 @@ type Metrics struct {
 	propagation    prometheus.Histogram
 	updateFailures prometheus.Counter
 	failures       *failures
-	durations      *prometheus.HistogramVec
 
 	mu       sync.Mutex
 	routes   map[routeKey]*routeSeries
@@ -63,13 +62,12 @@ type Metrics struct {
 // NewMetrics returns Metrics that nothing is counted in yet.
 func NewMetrics(o Options) *Metrics {
 	m := &Metrics{
-		registry:  prometheus.NewRegistry(),
-		table:     o.Table,
-		durations: newDurations(),
-		routes:    make(map[routeKey]*routeSeries),
-		services:  make(map[serviceKey]*serviceSeries),
-		failures:  newFailures(),
-		sweepAt:   minSweep,
+		registry: prometheus.NewRegistry(),
+		table:    o.Table,
+		routes:   make(map[routeKey]*routeSeries),
+		services: make(map[serviceKey]*serviceSeries),
+		failures: newFailures(),
+		sweepAt:  minSweep,
 		accepted: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_connections_accepted_total",
 			Help: "Client connections, by data port.",
@@ -82,8 +80,8 @@ func NewMetrics(o Options) *Metrics {
 			Name:                           "fairlead_config_propagation_seconds",
 			Help:                           "Time from the first notification of a change to the table that has it being live.",
 			Buckets:                        []float64{.005, .01, .025, .05, .1, .25, 1, 5},
-			NativeHistogramBucketFactor:    nativeFactor,
-			NativeHistogramMaxBucketNumber: nativeBuckets,
+			NativeHistogramBucketFactor:    1.1,
+			NativeHistogramMaxBucketNumber: 160,
 		}),
 		updateFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "fairlead_config_update_failures_total",
@@ -101,7 +99,7 @@ func NewMetrics(o Options) *Metrics {
 			},
 		}, func() float64 { return 1 }),
 		m.accepted, m.open, m.propagation, m.updateFailures, m.failures.vec,
-		m.durations, newSeriesCollector(m),
+		newSeriesCollector(m),
 	)
 	registerState(m.registry, o)
 	return m

@@ -4,8 +4,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/fairlead-ingress/fairlead/proxy"
 )
 
@@ -22,10 +20,10 @@ func (m *Metrics) Route(rule *proxy.Rule) proxy.Recorder {
 
 // recorder holds the series of its rule, so that recording looks nothing up.
 type recorder struct {
-	m        *Metrics
-	routeKey routeKey
 	route    atomic.Pointer[routeSeries]
 	service  atomic.Pointer[serviceSeries]
+	m        *Metrics
+	routeKey routeKey
 }
 
 func (r *recorder) record(x *proxy.Exchange) {
@@ -38,7 +36,7 @@ func (r *recorder) record(x *proxy.Exchange) {
 	}
 	s.requests[classOf(x.Status)].Add(1)
 	if !x.Upgraded {
-		s.duration.Observe(x.Duration.Seconds())
+		s.durations.observe(x.Duration)
 	}
 	if x.BytesIn > 0 {
 		s.received.Add(uint64(x.BytesIn))
@@ -72,10 +70,7 @@ func (m *Metrics) route(k routeKey) *routeSeries {
 	s := m.routes[k]
 	if s == nil {
 		m.makeRoom()
-		s = &routeSeries{
-			created:  time.Now(),
-			duration: m.durations.WithLabelValues(k.namespace, k.ingress, k.service).(prometheus.Histogram),
-		}
+		s = &routeSeries{created: time.Now()}
 		m.routes[k] = s
 	}
 	return s
@@ -123,7 +118,6 @@ func (m *Metrics) sweep() {
 	for k, s := range m.routes {
 		if !s.seen && k != (routeKey{}) {
 			s.removed.Store(true)
-			m.durations.DeleteLabelValues(k.namespace, k.ingress, k.service)
 			delete(m.routes, k)
 		}
 		s.seen = false

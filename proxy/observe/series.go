@@ -11,13 +11,6 @@ import (
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
-// The resolution of native histograms: buckets grow by at most this factor, and are merged
-// when there are more of them.
-const (
-	nativeFactor  = 1.1
-	nativeBuckets = 160
-)
-
 // minSweep is the least number of series sets that calls for a sweep between scrapes.
 const minSweep = 256
 
@@ -62,15 +55,16 @@ const (
 var outcomeLabels = [outcomes]string{"answered", "connect-failed", "reset", "timeout", "canceled", "other"}
 
 // routeSeries is the series of one routeKey. The counters are plain words: those of the client
-// library keep their labels with each, which takes three times the memory of a whole route.
+// library keep their labels with each, which takes three times the memory of a whole route. What
+// each request changes comes first.
 type routeSeries struct {
-	created        time.Time
-	requests       [classes]atomic.Uint64
-	received, sent atomic.Uint64
-	aborts         atomic.Uint64
-	duration       prometheus.Histogram
 	removed        atomic.Bool // from Metrics.routes
 	seen           bool        // by the sweep that runs
+	requests       [classes]atomic.Uint64
+	received, sent atomic.Uint64
+	durations      durations
+	aborts         atomic.Uint64
+	created        time.Time
 }
 
 // serviceSeries is the series of one serviceKey.
@@ -84,23 +78,12 @@ type serviceSeries struct {
 	seen      bool
 }
 
-func newDurations() *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name:                           "fairlead_request_duration_seconds",
-		Help:                           "Time from the request's head to the end of the response, without WebSocket tunnels.",
-		Buckets:                        []float64{.005, .01, .025, .1, .25, 1, 2.5, 10},
-		NativeHistogramBucketFactor:    nativeFactor,
-		NativeHistogramMaxBucketNumber: nativeBuckets,
-		// At most this often are buckets dropped rather than merged.
-		NativeHistogramMinResetDuration: time.Hour,
-	}, []string{"namespace", "ingress", "service"})
-}
-
 // seriesCollector shows the counters of a Metrics.
 type seriesCollector struct {
 	m *Metrics
 
 	requests, received, sent, aborts *prometheus.Desc
+	durations                        *prometheus.Desc
 	attempts, retries, ejections     *prometheus.Desc
 }
 
@@ -119,6 +102,9 @@ func newSeriesCollector(m *Metrics) *seriesCollector {
 			"Bytes of response bodies sent.", "namespace", "ingress", "service"),
 		aborts: desc("fairlead_client_aborts_total",
 			"Requests whose client went away before the response was complete.", "namespace", "ingress", "service"),
+		durations: desc("fairlead_request_duration_seconds",
+			"Time from the request's head to the end of the response, without WebSocket tunnels.",
+			"namespace", "ingress", "service"),
 		attempts: desc("fairlead_upstream_attempts_total",
 			"Tries to have an endpoint answer, by how they ended.", "namespace", "service", "result"),
 		retries: desc("fairlead_upstream_retries_total",
@@ -131,7 +117,7 @@ func newSeriesCollector(m *Metrics) *seriesCollector {
 // Describe implements prometheus.Collector.
 func (c *seriesCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.requests, c.received, c.sent, c.aborts, c.attempts, c.retries, c.ejections,
+		c.requests, c.received, c.sent, c.aborts, c.durations, c.attempts, c.retries, c.ejections,
 	} {
 		ch <- d
 	}
@@ -153,6 +139,8 @@ func (c *seriesCollector) Collect(ch chan<- prometheus.Metric) {
 		emit(c.received, &s.received, k.namespace, k.ingress, k.service)
 		emit(c.sent, &s.sent, k.namespace, k.ingress, k.service)
 		emit(c.aborts, &s.aborts, k.namespace, k.ingress, k.service)
+		labels := prometheus.MakeLabelPairs(c.durations, []string{k.namespace, k.ingress, k.service})
+		ch <- histogram{&s.durations, c.durations, s.created, labels}
 	}
 	for k, s := range services {
 		emit := func(d *prometheus.Desc, v *atomic.Uint64, labels ...string) {
