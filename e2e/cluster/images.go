@@ -15,6 +15,7 @@ var images = []struct{ name, program, args string }{
 	{"test.local/pause:1", "pause", ""},
 	{"test.local/coredns:1", "coredns", ""},
 	{"test.local/web:1", "web", ""},
+	{"test.local/backends:1", "backends", ""},
 	{"fairlead:dev", fairlead, "serve"},
 }
 
@@ -24,6 +25,7 @@ func buildNodes() error {
 		{moduleDir(), "pause", "./cmd/pause"},
 		{filepath.Join(moduleDir(), "coredns"), "coredns", "."},
 		{filepath.Join(moduleDir(), ".."), "web", "./echo/web"},
+		{filepath.Join(moduleDir(), ".."), "backends", "./site/backends"},
 		{filepath.Join(moduleDir(), ".."), "pack", "./image/pack"},
 		{filepath.Join(moduleDir(), ".."), "steady", "./steady"},
 		{filepath.Join(moduleDir(), ".."), "helm", "helm.sh/helm/v3/cmd/helm"},
@@ -31,6 +33,11 @@ func buildNodes() error {
 		if err := build(program.dir, program.name, program.pkg, "-trimpath", "-ldflags", "-s -w"); err != nil {
 			return err
 		}
+	}
+	scripts := exec.Command("go", "test", "-c", "-o", binary("scripts"), "./live")
+	scripts.Dir = filepath.Join(moduleDir(), "..")
+	if out, err := scripts.CombinedOutput(); err != nil {
+		return fmt.Errorf("build ./live: %w: %s", err, out)
 	}
 	for _, image := range images {
 		out, err := exec.Command(binary("pack"), "-out", archive(image.program), "-name", image.name, "-args", image.args,

@@ -116,6 +116,9 @@ func serviceKinds(t *testing.T, c *Cluster) {
 	for name, spec := range specs {
 		fmt.Fprintf(&objects, "{apiVersion: v1, kind: Service, metadata: {name: %s, namespace: shop}, spec: %s}\n---\n%s", name, spec, ingress("shop", name, "fairlead", name))
 	}
+	// By the address of a Service, which kube-proxy leads to Pods.
+	objects.WriteString(strings.Replace(ingress("shop", "upstream", "fairlead", "clusterip"), "namespace: shop}", `namespace: shop, annotations: {fairlead.dev/service-upstream: "true"}}`, 1))
+	specs["upstream"] = ""
 	c.Apply(t, objects.String()+slice("shop", "selectorless", &net.TCPAddr{IP: net.ParseIP(pod), Port: 8080}))
 	f := c.Installed(t, "fairlead", "fairlead")
 	for name := range specs {

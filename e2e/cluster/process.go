@@ -121,10 +121,17 @@ func (p *Process) Terminate(t testing.TB, within time.Duration) error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("terminate %s: %w", p.name, err)
 	}
+	return p.Wait(t, within)
+}
+
+// Wait waits until the program has ended, and returns why it did. The test fails when that takes
+// longer.
+func (p *Process) Wait(t testing.TB, within time.Duration) error {
+	t.Helper()
 	select {
 	case <-p.done:
 	case <-time.After(within):
-		t.Fatalf("%s still runs %v after SIGTERM", p.name, within)
+		t.Fatalf("%s still runs after %v", p.name, within)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

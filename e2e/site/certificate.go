@@ -106,17 +106,13 @@ func (a *Authority) Issue(r Request) (certPEM, keyPEM []byte, err error) {
 	return encode("CERTIFICATE", der), encode("PRIVATE KEY", secret), nil
 }
 
-// serverConfig is what a backend that speaks TLS needs.
-func (a *Authority) serverConfig(name string) (*tls.Config, error) {
+// pair is the certificate of a backend that speaks TLS.
+func (a *Authority) pair(name string) (tls.Certificate, error) {
 	certPEM, keyPEM, err := a.Issue(Request{Names: []string{name}})
 	if err != nil {
-		return nil, err
+		return tls.Certificate{}, err
 	}
-	pair, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}}, nil
+	return tls.X509KeyPair(certPEM, keyPEM)
 }
 
 func newKey(useRSA bool) (crypto.Signer, error) {

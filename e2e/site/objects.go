@@ -34,8 +34,8 @@ type BackendID struct {
 type object struct {
 	Kind     string
 	Metadata struct {
-		Name, Namespace string
-		Annotations     map[string]string
+		Name, Namespace, CreationTimestamp string
+		Annotations                        map[string]string
 	}
 	Spec struct {
 		Ports []struct{ Name, AppProtocol string }
@@ -48,7 +48,24 @@ var separator = regexp.MustCompile(`(?m)^---[ \t]*\n`)
 // backends, and the content of Secrets that name a certificate. Text that is no YAML passes
 // unchanged: a script may be about it.
 func Complete(text []byte, listen Listener, ca *Authority) ([]byte, error) {
-	var out, slices bytes.Buffer
+	return complete(text, ca, func(doc string, o *object, more *bytes.Buffer) (string, error) {
+		return doc, writeSlices(more, o, listen)
+	})
+}
+
+// CompletePods is the same for a cluster that runs Pods: a Service that names backends gets a
+// selector, and each of them is a Pod of image, which has to answer on port 8080 as its host
+// name. Such Services can say nothing of their backends' conditions and ports.
+func CompletePods(text []byte, image string, ca *Authority) ([]byte, error) {
+	return complete(text, ca, func(doc string, o *object, more *bytes.Buffer) (string, error) {
+		return writePods(more, doc, o, image)
+	})
+}
+
+// complete writes the documents of text as they come, Secrets with their content and Services with
+// backends as the function returns them, and then what that has written to its buffer.
+func complete(text []byte, ca *Authority, service func(doc string, o *object, more *bytes.Buffer) (string, error)) ([]byte, error) {
+	var out, more bytes.Buffer
 	for i, doc := range separator.Split(string(text), -1) {
 		if i > 0 {
 			out.WriteString("---\n")
@@ -58,25 +75,46 @@ func Complete(text []byte, listen Listener, ca *Authority) ([]byte, error) {
 			out.WriteString(doc)
 			continue
 		}
+		var err error
 		switch {
 		case o.Kind == "Service" && o.Metadata.Annotations[backendsKey] != "":
-			if err := writeSlices(&slices, &o, listen); err != nil {
-				return nil, err
-			}
+			doc, err = service(doc, &o, &more)
 		case o.Kind == "Secret" && o.Metadata.Annotations[certificateKey] != "":
-			filled, err := fillSecret(doc, &o, ca)
-			if err != nil {
-				return nil, err
-			}
-			doc = filled
+			doc, err = fillSecret(doc, &o, ca)
+		}
+		if err != nil {
+			return nil, err
 		}
 		out.WriteString(doc)
 	}
-	if slices.Len() > 0 && !bytes.HasSuffix(out.Bytes(), []byte("\n")) {
+	if more.Len() > 0 && !bytes.HasSuffix(out.Bytes(), []byte("\n")) {
 		out.WriteByte('\n')
 	}
-	out.Write(slices.Bytes())
+	out.Write(more.Bytes())
 	return out.Bytes(), nil
+}
+
+// Ref names an object.
+type Ref struct{ Kind, Namespace, Name string }
+
+// Document is one object of a text.
+type Document struct {
+	Ref
+	Created string // what it says of when it was made; empty if nothing
+	Text    string
+}
+
+// Documents are the objects of a text, in its order. What is no YAML has none.
+func Documents(text []byte) []Document {
+	var all []Document
+	for _, doc := range separator.Split(string(text), -1) {
+		var o object
+		if yaml.Unmarshal([]byte(doc), &o) == nil && o.Kind != "" {
+			m := o.Metadata
+			all = append(all, Document{Ref{o.Kind, m.Namespace, m.Name}, m.CreationTimestamp, doc})
+		}
+	}
+	return all
 }
 
 // writeSlices writes one EndpointSlice for each backend: on loopback every endpoint has
@@ -118,6 +156,47 @@ var conditionsOf = map[string]string{
 	"unready":     "{ready: false, serving: false, terminating: false}",
 	"terminating": "{ready: false, serving: true, terminating: true}",
 }
+
+func writePods(out *bytes.Buffer, doc string, o *object, image string) (string, error) {
+	for _, p := range o.Spec.Ports {
+		if p.AppProtocol != "" {
+			return "", fmt.Errorf("Service %s: want ports without appProtocol for backends that are Pods, got %q", o.Metadata.Name, p.AppProtocol)
+		}
+	}
+	for _, name := range strings.Fields(o.Metadata.Annotations[backendsKey]) {
+		if strings.Contains(name, "=") {
+			return "", fmt.Errorf("Service %s: want backends without conditions where they are Pods, got %q", o.Metadata.Name, name)
+		}
+		fmt.Fprintf(out, podText, name, o.Metadata.Namespace, o.Metadata.Name, image)
+	}
+	var all map[string]any
+	if err := yaml.Unmarshal([]byte(doc), &all); err != nil {
+		return "", err
+	}
+	spec, ok := all["spec"].(map[string]any)
+	if !ok {
+		return "", fmt.Errorf("Service %s: want a spec", o.Metadata.Name)
+	}
+	spec["selector"] = map[string]string{PodLabel: o.Metadata.Name}
+	selecting, err := yaml.Marshal(all)
+	return string(selecting), err
+}
+
+// PodLabel is the label of Pods that CompletePods makes, with the name of their Service.
+const PodLabel = "e2e/service"
+
+const podText = `---
+apiVersion: v1
+kind: Pod
+metadata: {name: %[1]s, namespace: %[2]q, labels: {e2e/service: %[3]s}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: web
+    image: %[4]s
+    ports: [{containerPort: 8080}]
+    readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1, timeoutSeconds: 10}
+`
 
 func fillSecret(doc string, o *object, ca *Authority) (string, error) {
 	notes := o.Metadata.Annotations

@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,34 @@ endpoints:
 `
 	if string(got) != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A Service with backends selects Pods of their names; everything else is as it was.
+func TestCompletePods(t *testing.T) {
+	text := "kind: Service\nmetadata: {name: web, namespace: shop, annotations: {e2e/backends: a b}}\nspec: {ports: [{port: 8080}]}\n"
+	got, err := CompletePods([]byte(text+"---\nkind: Ingress # untouched\n"), "image:1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Ref{{"Service", "shop", "web"}, {"Ingress", "", ""}, {"Pod", "shop", "a"}, {"Pod", "shop", "b"}}
+	var refs []Ref
+	for _, d := range Documents(got) {
+		refs = append(refs, d.Ref)
+	}
+	if !slices.Equal(refs, want) {
+		t.Errorf("objects %v, want %v", refs, want)
+	}
+	for _, part := range []string{"selector:\n    e2e/service: web", "labels: {e2e/service: web}", "kind: Ingress # untouched", "image: image:1"} {
+		if !strings.Contains(string(got), part) {
+			t.Errorf("want %q in\n%s", part, got)
+		}
+	}
+	for notes, want := range map[string]string{"a=unready": "without conditions", "a}}\nspec: {ports: [{port: 80, appProtocol: https}]} #": "without appProtocol"} {
+		text := "kind: Service\nmetadata: {name: web, annotations: {e2e/backends: " + notes + "}}\n"
+		if _, err := CompletePods([]byte(text), "image:1", nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want one with %q", notes, err, want)
+		}
 	}
 }
 
@@ -149,7 +178,7 @@ func TestCompleteSecret(t *testing.T) {
 
 // A refusing address refuses, and keeps its port.
 func TestRefusing(t *testing.T) {
-	r, err := newRefusing()
+	r, err := newRefusing(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ type refusing struct {
 	at netip.AddrPort
 }
 
-func newRefusing() (*refusing, error) {
+func newRefusing(address netip.Addr) (*refusing, error) {
 	syscall.ForkLock.RLock()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err == nil {
@@ -24,7 +24,7 @@ func newRefusing() (*refusing, error) {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
 	r := &refusing{fd: fd}
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: address.As4()}); err != nil {
 		r.close()
 		return nil, fmt.Errorf("bind: %w", err)
 	}

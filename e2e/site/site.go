@@ -2,30 +2,19 @@ package site
 
 import (
 	"crypto/x509"
-	"fmt"
-	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
-	"sync"
-	"time"
-
-	"github.com/fairlead-ingress/fairlead/e2e/echo"
 )
 
 // Site is a directory of manifests, a fairlead that serves it, and the backends. It
 // implements script.Site.
 type Site struct {
 	*Process
-	dir string
-	ca  *Authority
-
-	mu       sync.Mutex
-	backends map[BackendID]netip.AddrPort
-	servers  []*http.Server
-	refusals []*refusing
+	dir      string
+	ca       *Authority
+	backends *Backends
 }
 
 // Options say how a Site is made.
@@ -45,16 +34,16 @@ func Start(o Options) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{dir: o.Dir, ca: ca, backends: map[BackendID]netip.AddrPort{}}
+	s := &Site{dir: o.Dir, ca: ca, backends: NewBackends(netip.AddrFrom4([4]byte{127, 0, 0, 1}), ca)}
 	own := false
 	for name, objects := range o.Files {
-		own = own || classObject.Match(objects)
+		own = own || HasClass(objects)
 		if err := s.Apply(name, objects); err != nil {
 			return nil, err
 		}
 	}
 	if !own {
-		if err := s.Apply("class.yaml", []byte(defaultClass)); err != nil {
+		if err := s.Apply("class.yaml", []byte(DefaultClass)); err != nil {
 			return nil, err
 		}
 	}
@@ -64,7 +53,7 @@ func Start(o Options) (*Site, error) {
 		"--shutdown-delay", "0s",
 	}, o.Flags...)...)
 	if err != nil {
-		s.closeBackends()
+		s.backends.Close()
 		return nil, err
 	}
 	return s, nil
@@ -72,7 +61,11 @@ func Start(o Options) (*Site, error) {
 
 var classObject = regexp.MustCompile(`(?m)^kind: IngressClass$`)
 
-const defaultClass = `apiVersion: networking.k8s.io/v1
+// HasClass reports whether a file has an IngressClass, so that DefaultClass is not wanted.
+func HasClass(objects []byte) bool { return classObject.Match(objects) }
+
+// DefaultClass is the class of scripts that have none of their own.
+const DefaultClass = `apiVersion: networking.k8s.io/v1
 kind: IngressClass
 metadata:
   name: fairlead
@@ -85,14 +78,14 @@ spec:
 // Stop ends the process, then the backends. The error is the process's.
 func (s *Site) Stop() error {
 	err := s.Process.Stop()
-	s.closeBackends()
+	s.backends.Close()
 	return err
 }
 
 // Apply writes a file of manifests in place of the one of that name. It is not seen half
 // written.
 func (s *Site) Apply(name string, objects []byte) error {
-	full, err := Complete(objects, s.listen, s.ca)
+	full, err := Complete(objects, s.backends.Listen, s.ca)
 	if err != nil {
 		return err
 	}
@@ -112,81 +105,3 @@ func (*Site) Client() string { return "127.0.0.1" }
 
 // Roots has the authority of the site's Secrets.
 func (s *Site) Roots() *x509.CertPool { return s.ca.Roots }
-
-// listen implements Listener. A backend that was started stays until the site stops, also
-// when no EndpointSlice names it any more: a Pod that is being deleted goes on for a while.
-func (s *Site) listen(id BackendID) (netip.AddrPort, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if at, ok := s.backends[id]; ok {
-		return at, nil
-	}
-	if id.Refuses {
-		r, err := newRefusing()
-		if err != nil {
-			return netip.AddrPort{}, err
-		}
-		s.refusals = append(s.refusals, r)
-		s.backends[id] = r.at
-		return r.at, nil
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	at, err := netip.ParseAddrPort(l.Addr().String())
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	s.backends[id] = at
-	server, err := s.newServer(id)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	s.servers = append(s.servers, server)
-	go func() {
-		if server.TLSConfig != nil {
-			_ = server.ServeTLS(l, "", "") // returns when the site stops
-			return
-		}
-		_ = server.Serve(l) // likewise
-	}()
-	return at, nil
-}
-
-// newServer makes the server of a backend for the protocol that its Service announces.
-func (s *Site) newServer(id BackendID) (*http.Server, error) {
-	server := &http.Server{
-		Handler:           echo.Backend{Name: id.Name, Port: id.Port},
-		ReadHeaderTimeout: 10 * time.Second,
-		Protocols:         new(http.Protocols),
-	}
-	switch id.Protocol {
-	case "kubernetes.io/h2c":
-		server.Protocols.SetUnencryptedHTTP2(true)
-	case "https":
-		conf, err := s.ca.serverConfig(id.Name)
-		if err != nil {
-			return nil, err
-		}
-		server.TLSConfig = conf
-		server.Protocols.SetHTTP1(true)
-		server.Protocols.SetHTTP2(true)
-	case "", "http", "kubernetes.io/ws":
-		server.Protocols.SetHTTP1(true)
-	default:
-		return nil, fmt.Errorf("backend %s: want appProtocol http, https, kubernetes.io/h2c or kubernetes.io/ws, got %q", id.Name, id.Protocol)
-	}
-	return server, nil
-}
-
-func (s *Site) closeBackends() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, server := range s.servers {
-		_ = server.Close() // they only serve tests
-	}
-	for _, r := range s.refusals {
-		r.close()
-	}
-}

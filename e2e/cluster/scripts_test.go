@@ -1,0 +1,66 @@
+package cluster
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// backendsDeployment are the Pods that the backends of scripts are in: on both nodes.
+const backendsDeployment = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: backends, namespace: scripts}
+spec:
+  replicas: 4
+  selector: {matchLabels: {app: backends}}
+  template:
+    metadata: {labels: {app: backends}}
+    spec:
+      containers:
+      - name: backends
+        image: test.local/backends:1
+        env: [{name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]
+        readinessProbe: {httpGet: {path: /, port: 7000}, periodSeconds: 1, timeoutSeconds: 10}
+---
+`
+
+// TestScripts plays the behaviour scripts of e2e/testdata, those of the conformance suite among
+// them, at the chart as it is installed: one replica, since two learn of a change one after the
+// other, which no script is about. FAIRLEAD_E2E_SCRIPTS is a regular expression for those to play.
+func TestScripts(t *testing.T) {
+	c := Start(t, Options{Nodes: 2})
+	for _, ns := range []string{"scripts", "fairlead"} {
+		c.Kubectl(t, "create", "namespace", ns)
+	}
+	c.Apply(t, backendsDeployment+helmTemplate(t, "fairlead", "fairlead", `
+controller:
+  replicaCount: 1
+  updateStrategy: {type: Recreate}
+  shutdownDelaySeconds: 0
+  ingressClassResource: {enabled: false}
+  nodeSelector: {kubernetes.io/hostname: node1}
+`))
+	c.Rollout(t, "kube-system", "deployment/coredns")
+	c.Rollout(t, "scripts", "deployment/backends")
+	c.Rollout(t, "fairlead", "deployment/fairlead")
+	f := c.Installed(t, "fairlead", "fairlead")
+	pods := strings.Fields(c.Kubectl(t, "get", "pods", "-n", "scripts", "-l", "app=backends", "-o", "jsonpath={.items[*].status.podIP}"))
+
+	begin := time.Now()
+	p := startProcess(t, "scripts", binary("scripts"), nil, "-test.v", "-test.timeout=20m", "-test.run=^TestScripts$/("+os.Getenv("FAIRLEAD_E2E_SCRIPTS")+")",
+		"-kubectl="+strings.Join([]string{binary(controlPlane), "kubectl", "--kubeconfig", c.Kubeconfig}, ","),
+		"-deployment=fairlead/fairlead", "-address="+f.Address, "-client="+c.IP.String(), "-backends="+strings.Join(pods, ","),
+		"-pod-image=test.local/web:1", "-testdata="+moduleDir()+"/../testdata")
+	err := p.Wait(t, 21*time.Minute)
+	results := map[string]int{}
+	for _, result := range regexp.MustCompile(`(?m)^    --- (PASS|FAIL|SKIP): TestScripts/`).FindAllStringSubmatch(p.Log(), -1) {
+		results[result[1]]++
+	}
+	t.Logf("%v in %v", results, time.Since(begin).Round(time.Second))
+	if err != nil || results["FAIL"] > 0 || results["PASS"] < 50 && os.Getenv("FAIRLEAD_E2E_SCRIPTS") == "" {
+		t.Errorf("scripts: %v, %v\n%s", results, err, p.Log())
+	}
+}
