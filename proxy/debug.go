@@ -50,11 +50,15 @@ func (w *responseWriter) tell() {
 		}
 	}
 	var tried []string
-	for _, a := range x.Attempts.All() {
+	all := x.Attempts.All()
+	for i, a := range all {
 		text := a.Endpoint.Address().String()
-		if a.Err != nil {
+		switch {
+		case a.Err != nil:
 			reason, _ := upstream.Reason(a.Err)
 			text += " " + reason
+		case i < len(all)-1:
+			text += " " + strconv.Itoa(a.Status) // for which it was sent again
 		}
 		tried = append(tried, text)
 	}

@@ -32,13 +32,14 @@ type forwarder struct {
 	p        *Proxy
 	pool     *upstream.Pool
 	timeouts policy.Timeouts
+	retry    upstream.Retry
 }
 
 // forwarder returns the last handler of a rule with the given policies, which may be nil.
 func (p *Proxy) forwarder(pool *upstream.Pool, policies *policy.Set) http.Handler {
 	f := &forwarder{p: p, pool: pool}
 	if policies != nil {
-		f.timeouts = policies.Timeouts
+		f.timeouts, f.retry = policies.Timeouts, policies.Retry
 	}
 	return f
 }
@@ -102,6 +103,7 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	resp, err := f.pool.Do(out, upstream.Hooks{
 		Interim:        o.interim.hook,
 		Pick:           x.pick,
+		Retry:          f.retry,
 		ConnectTimeout: f.timeouts.Connect, SendTimeout: f.timeouts.Send, ReadTimeout: f.timeouts.Read,
 	}, &x.Attempts)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -41,6 +42,9 @@ type Backend struct {
 func (b Backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Echo-Backend", b.Name)
 	w.Header().Set("Server", "echo")
+	if only := r.Header.Get("Echo-Only"); only != "" && only != b.Name {
+		maps.DeleteFunc(r.Header, func(name string, _ []string) bool { return strings.HasPrefix(name, "Echo-") })
+	}
 	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		echoMessages(w, r)
 		return

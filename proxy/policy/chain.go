@@ -72,6 +72,7 @@ var chain = [...]feature{
 	balancing,  // picks the endpoint of the backend that was chosen
 	backend,    // no handlers: they say where and how the last one, the proxy's, forwards
 	timeouts,
+	retries,
 }
 
 // Wrap returns the handler of a rule with these policies: the features that are set, in the

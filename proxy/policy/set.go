@@ -7,6 +7,8 @@
 // a rule that has it. What protects access is never left out in silence.
 package policy
 
+import "github.com/fairlead-ingress/fairlead/proxy/upstream"
+
 // Profile is whose behaviour an Ingress gets where the two differ. Its class chooses.
 type Profile uint8
 
@@ -61,6 +63,7 @@ type Set struct {
 	Gzip     *Gzip
 	Backend  Backend
 	Timeouts Timeouts
+	Retry    upstream.Retry
 }
 
 // Rule is what a handler must know of the rule it is made for.

@@ -6,8 +6,8 @@ import (
 	"github.com/fairlead-ingress/fairlead/proxy/http1"
 )
 
-// maxTries limits how often one request is sent: once, and two retries.
-const maxTries = 3
+// usualTries is how many attempts there is room for without more memory.
+const usualTries = 3
 
 // Attempt is one try to get a response from an endpoint.
 type Attempt struct {
@@ -30,8 +30,10 @@ type Attempt struct {
 // Attempts is what Pool.Do did for one request. The zero value is ready for use. It belongs to
 // the goroutine that called Do, and to the reader of the response's body until that is closed.
 type Attempts struct {
-	tries [maxTries]Attempt
+	tries [usualTries]Attempt
+	more  []Attempt // all of them, where they are more than usual
 	n     int
+	stale int // how many of them a connection ended that the endpoint had closed as idle
 
 	// What the current one works with.
 	hooks Hooks
@@ -43,7 +45,12 @@ type Attempts struct {
 func (a *Attempts) Len() int { return a.n }
 
 // All returns the attempts in order. The slice is valid as long as a.
-func (a *Attempts) All() []Attempt { return a.tries[:a.n] }
+func (a *Attempts) All() []Attempt {
+	if a.n > usualTries {
+		return a.more
+	}
+	return a.tries[:a.n]
+}
 
 // Last returns the latest attempt, the one whose response was returned if any was. The zero
 // Attempt means that there was none.
@@ -51,16 +58,28 @@ func (a *Attempts) Last() Attempt {
 	if a.n == 0 {
 		return Attempt{}
 	}
-	return a.tries[a.n-1]
+	return *a.current()
 }
 
-// begin adds an attempt, to be filled in by the caller. There is room: maxTries.
+// begin adds an attempt, to be filled in by the caller. The former ones may move.
 func (a *Attempts) begin(e *Endpoint, start time.Time) *Attempt {
+	t := Attempt{Endpoint: e, Start: start}
+	switch {
+	case a.n < usualTries:
+		a.tries[a.n] = t
+	case a.n == usualTries:
+		a.more = append(append(make([]Attempt, 0, 2*usualTries), a.tries[:]...), t)
+	default:
+		a.more = append(a.more, t)
+	}
 	a.n++
-	t := a.current()
-	*t = Attempt{Endpoint: e, Start: start}
-	return t
+	return a.current()
 }
 
 // current returns the attempt that was begun last.
-func (a *Attempts) current() *Attempt { return &a.tries[a.n-1] }
+func (a *Attempts) current() *Attempt {
+	if a.n > usualTries {
+		return &a.more[a.n-1]
+	}
+	return &a.tries[a.n-1]
+}

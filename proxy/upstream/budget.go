@@ -9,8 +9,8 @@ import (
 const (
 	budgetWindow = 10 // seconds that are looked back on, the current one included
 	// budgetFloor is how many retries a window always has, so that a Pool with few requests
-	// can retry at all: one a second.
-	budgetFloor = 10
+	// can retry at all: ten a second, as in Finagle and Linkerd.
+	budgetFloor = 100
 )
 
 // budget limits the retries of a Pool to a part of its requests, so that endpoints which fail

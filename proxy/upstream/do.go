@@ -19,15 +19,18 @@ import (
 // is an io.WriterTo, or, of a 101 response, an io.ReadWriteCloser with a CloseWrite method, and
 // then in flight until it is closed.
 //
-// A request is sent at most three times. It is sent again, to a different endpoint, when
+// A request is sent at most three times, unless Hooks.Retry says otherwise. It is sent again, to a
+// different endpoint, when
 //   - no connection could be made: any method;
 //   - the connection ended before a byte of a response came: the idempotent methods, and any other
 //     if it is certain that nothing was written. After a new connection ended so, there is
 //     one such retry; if it was a reused one, which the endpoint may have closed as idle just then,
 //     the retry may go to the same endpoint over a new connection, if there is no other;
 //
-// and nothing was read from its body, and the Pool's budget of retries allows it. A response is
-// never a reason to retry, whatever its status, and neither is a timeout while waiting for it.
+// and nothing was read from its body or it has a GetBody, and the Pool's budget of retries allows
+// it. Unless Hooks.Retry says so, a response is never a reason, whatever its status, and neither
+// is a timeout while waiting for it. The loss of a reused connection is one whatever Retry says, once,
+// and does not count as a try. GetBody is called while what it returned before may still be read.
 //
 // Reason makes a code and a status of the error. It is a *NoEndpointError, an *Error, a
 // *RequestBodyError, or wraps the error of the request's context.
@@ -55,7 +58,7 @@ func (p *Pool) do(req *http.Request, a *Attempts) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
-	resent, fresh := false, false
+	original, resent, fresh := req, false, false
 	for {
 		at := a.begin(e, now)
 		e.begin()
@@ -64,16 +67,23 @@ func (p *Pool) do(req *http.Request, a *Attempts) (*http.Response, error) {
 			at.Header = p.registry.since(at.Start)
 			at.Status = resp.StatusCode
 			p.answered(e)
-			a.body.pool, a.body.attempt = p, at
-			a.body.track(resp)
-			return resp, nil
+			if failure = a.refused(req, resp.StatusCode); failure == nil {
+				return p.responded(original, resp, a), nil
+			}
+		} else {
+			at.Err = failure.err
+			if failure.blamed {
+				p.failed(e)
+			}
 		}
-		at.Err = failure.err
-		if failure.blamed {
-			p.failed(e)
+		next, again := p.another(req, failure, a, resent)
+		switch {
+		case next == nil && resp != nil:
+			return p.responded(original, resp, a), nil
+		case resp != nil:
+			resp.Body.Close()
 		}
 		p.ended(at)
-		next := p.another(req, failure, a, resent)
 		if next == nil {
 			if failure.whole {
 				closeBody(req)
@@ -83,8 +93,26 @@ func (p *Pool) do(req *http.Request, a *Attempts) (*http.Response, error) {
 		resent = resent || failure.at == waiting && !failure.reused
 		// Where an idle connection was stale, those of other endpoints may be, too.
 		fresh = failure.at == waiting
-		e, now = next, p.registry.options.now()
+		e, req, now = next, again, p.registry.options.now()
 	}
+}
+
+// responded returns the response of the latest attempt, which now ends with its body.
+func (p *Pool) responded(req *http.Request, resp *http.Response, a *Attempts) *http.Response {
+	resp.Request = req
+	a.body.pool, a.body.attempt = p, a.current()
+	a.body.track(resp)
+	return resp
+}
+
+// refused makes a result of a response's status if that is a reason to send req again.
+func (a *Attempts) refused(req *http.Request, status int) *result {
+	on := &a.hooks.Retry.On
+	if *on&onStatuses == 0 || OnStatus(status)&*on == 0 {
+		return nil
+	}
+	// Whether something of a body was read that cannot be had again is not known, but likely.
+	return &result{at: answering, condition: OnStatus(status), whole: req.Body == nil || req.Body == http.NoBody}
 }
 
 func closeBody(req *http.Request) {
@@ -102,31 +130,55 @@ func (p *Pool) first(now time.Time, how Pick) (*Endpoint, error) {
 	return p.picker.pick(s.live, how), nil
 }
 
-// another returns where the request is sent next, nil if nowhere.
-func (p *Pool) another(req *http.Request, failure *result, a *Attempts, resent bool) *Endpoint {
-	switch {
-	case a.Len() == maxTries, failure.at == answering, !failure.whole, req.Context().Err() != nil:
-		return nil
-	case failure.at == waiting && !failure.unsent && (!idempotent(req.Method) || resent):
-		return nil
-	}
+// another returns where the request is sent next, and as what: req itself, or a copy with the body
+// once more. Nil: nowhere.
+func (p *Pool) another(req *http.Request, failure *result, a *Attempts, resent bool) (*Endpoint, *http.Request) {
+	policy := &a.hooks.Retry
 	now := p.registry.clock()
-	s, tried := p.current(now), a.All()
-	next := pickOther(s.live, tried, a.hooks.Pick)
-	if next == nil {
-		next = pickOther(s.all, tried, a.hooks.Pick)
+	stale := failure.at == waiting && failure.reused && a.stale == 0
+	switch {
+	case !failure.whole && req.GetBody == nil, req.Context().Err() != nil, !policy.allows(failure, req.Method, resent, stale):
+		return nil, nil
+	case stale:
+		a.stale++
+	case a.Len()-a.stale >= policy.tries(), policy.Timeout > 0 && p.registry.since(a.All()[0].Start) >= policy.Timeout:
+		return nil, nil
 	}
-	stale := false
-	if next == nil && failure.at == waiting && failure.reused {
-		next, stale = a.Last().Endpoint, true
-	}
+	next, same := p.elsewhere(now, failure, a)
 	if next == nil || !p.budget.retry(now) {
-		return nil
+		return nil, nil
 	}
-	if stale {
+	if !failure.whole {
+		body, err := req.GetBody()
+		if err != nil {
+			return nil, nil // it was told why
+		}
+		again := *req
+		again.Body, req = body, &again
+	}
+	if same {
 		next.wire().closeIdle() // the other idle connections are as old
 	}
-	return next
+	return next, req
+}
+
+// elsewhere picks the endpoint of a further try. same says that it is that of the last one, of which
+// only the connection was to blame. Nil: there is none.
+func (p *Pool) elsewhere(now time.Duration, failure *result, a *Attempts) (next *Endpoint, same bool) {
+	s, tried, how := p.current(now), a.All(), a.hooks.Pick
+	if next = pickOther(s.live, tried, how); next != nil {
+		return next, false
+	}
+	if next = pickOther(s.all, tried, how); next != nil {
+		return next, false
+	}
+	if failure.at == waiting && failure.reused {
+		return a.Last().Endpoint, true
+	}
+	if a.hooks.Retry.Again {
+		return oldest(s.live, tried, how), false
+	}
+	return nil, false
 }
 
 // ended is called when an attempt has ended.

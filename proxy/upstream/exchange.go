@@ -14,6 +14,8 @@ type result struct {
 	err    error // an *Error, a *RequestBodyError, or that of the request's context
 	at     phase
 	reused bool
+	// condition is under which name it is a reason to send the request again; 0: under none.
+	condition Conditions
 	// unsent: not one byte of the request was written. It is exact, but not always known.
 	unsent bool
 	// whole: nothing was read of the request's body, and nothing will be. It is not closed then;
@@ -62,7 +64,10 @@ func (r *result) connectFailure(e *Endpoint, err error) bool {
 	if !errors.As(err, &connect) {
 		return false
 	}
-	r.at, r.blamed = connecting, !ownShortage(err)
+	r.at, r.condition, r.blamed = connecting, OnError, !ownShortage(err)
+	if connect.reason == ConnectTimeout {
+		r.condition = OnTimeout
+	}
 	r.err = &Error{e.address, connect.reason, err}
 	return true
 }

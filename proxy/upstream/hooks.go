@@ -9,6 +9,8 @@ import (
 type Hooks struct {
 	// Pick says to which endpoint the request goes.
 	Pick Pick
+	// Retry says when it is sent again.
+	Retry Retry
 	// Interim is called for each 1xx response but 101, by the goroutine of Do or, over HTTP/2,
 	// by another one while that waits; not when Do has returned. The header is valid until it
 	// returns. An error ends the

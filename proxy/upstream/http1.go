@@ -53,18 +53,18 @@ func (e *Endpoint) judgeHTTP1(req *http.Request, failed *http1.ClientError) *res
 			return r
 		}
 		if errors.Is(failed.Err, errOtherProtocol) {
-			r.at, reason = connecting, ConnectFailed
+			r.at, r.condition, reason = connecting, OnError, ConnectFailed
 		}
 	case http1.StageSending:
-		r.at, reason = waiting, UpstreamReset
+		r.at, r.condition, reason = waiting, OnError, UpstreamReset
 		r.blamed = !failed.Reused
 	case http1.StageAnswering:
-		reason = UpstreamReset
+		r.condition, reason = OnError, UpstreamReset
 		r.blamed = !failed.Reused
 	case http1.StageMalformed:
-		reason = BadResponse
+		r.condition, reason = OnInvalidHeader, BadResponse
 	case http1.StageTimedOut:
-		reason = ResponseTimeout
+		r.condition, reason = OnTimeout, ResponseTimeout
 	}
 	r.err = &Error{e.address, reason, failed.Err}
 	return r

@@ -154,7 +154,7 @@ func (t *try) gotFirstByte() {
 func (e *Endpoint) judgeHTTP2(ctx context.Context, t *try, err error) *result {
 	r := &result{at: answering, reused: t.reused}
 	if context.Cause(ctx) == http1.ErrHeadTimeout {
-		r.err = &Error{e.address, ResponseTimeout, http1.ErrHeadTimeout}
+		r.condition, r.err = OnTimeout, &Error{e.address, ResponseTimeout, http1.ErrHeadTimeout}
 		return r
 	}
 	if r.err = contextError(ctx); r.err != nil {
@@ -175,20 +175,20 @@ func (e *Endpoint) judgeHTTP2(ctx context.Context, t *try, err error) *result {
 	)
 	switch {
 	case errors.Is(err, errOtherProtocol):
-		r.at, reason = connecting, ConnectFailed
+		r.at, r.condition, reason = connecting, OnError, ConnectFailed
 	case t.connected.IsZero() && isReset(err):
-		r.at, reason = connecting, ConnectFailed // the first bytes of HTTP/2 could not be sent
+		r.at, r.condition, reason = connecting, OnError, ConnectFailed // the first bytes of HTTP/2 could not be sent
 		r.blamed = !ownShortage(err)
 	case t.connected.IsZero():
 		reason = Unclassified // the Transport does not accept the request
 	case errors.As(err, &timeout) && timeout.Timeout():
-		reason = ResponseTimeout
+		r.condition, reason = OnTimeout, ResponseTimeout
 	case !t.answered:
-		r.at, reason = waiting, UpstreamReset
+		r.at, r.condition, reason = waiting, OnError, UpstreamReset
 	case isReset(err):
-		reason = UpstreamReset
+		r.condition, reason = OnError, UpstreamReset
 	default:
-		reason = BadResponse
+		r.condition, reason = OnInvalidHeader, BadResponse
 	}
 	r.err = &Error{e.address, reason, err}
 	r.blamed = r.blamed || reason == UpstreamReset && !t.reused
