@@ -15,6 +15,9 @@ func (a Answer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.Reason = a.Reason
 	}
 	h := w.Header()
+	if x.pages.answer(w, r, a) {
+		return
+	}
 	body := strconv.Itoa(a.Status) + " " + a.Reason + "\n"
 	if x.RequestID != "" {
 		body += "request " + x.RequestID + "\n"
@@ -34,6 +37,11 @@ func (a Answer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // fail answers with status and reason, and keeps the error for the log.
 func fail(w http.ResponseWriter, r *http.Request, status int, reason string, err error) {
-	exchangeOf(w).Err = err
+	x := exchangeOf(w)
+	x.Err = err
+	if x.instead != (Answer{}) {
+		x.instead.ServeHTTP(w, r) // what failed is but its page
+		return
+	}
 	Answer{status, reason}.ServeHTTP(w, r)
 }

@@ -63,6 +63,7 @@ type route struct {
 	entry   *router.Route // the same pointer from table to table, so that Build shares work
 	handler http.Handler
 	record  Recorder
+	pages   *errorPages // nil for none
 }
 
 func (rt *route) ServeHTTP(w http.ResponseWriter, r *http.Request) { rt.handler.ServeHTTP(w, r) }
@@ -94,18 +95,7 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 	keep := func(rule *Rule, rt *route) {
 		t.compiled[rule] = rt
 		entries = append(entries, rt.entry)
-		if rule.Backend != (upstream.Key{}) && rule.Answer == (Answer{}) {
-			t.keys[rule.Backend] = struct{}{}
-			if rule.Secure != (upstream.Key{}) {
-				t.keys[rule.Secure] = struct{}{}
-			}
-			if rule.Canary != nil {
-				t.keys[rule.Canary.Backend] = struct{}{}
-				if rule.Canary.Secure != (upstream.Key{}) {
-					t.keys[rule.Canary.Secure] = struct{}{}
-				}
-			}
-		}
+		rule.eachBackend(func(k upstream.Key) { t.keys[k] = struct{}{} })
 	}
 	for _, rule := range c.Rules {
 		if rt := last.compiled[rule]; rt != nil {
@@ -142,7 +132,7 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 
 // compileRule is the only place where a rule's plain data becomes behaviour.
 func (p *Proxy) compileRule(rule *Rule) *route {
-	rt := &route{rule: rule, record: p.recorder(rule)}
+	rt := &route{rule: rule, record: p.recorder(rule), pages: p.errorPages(rule)}
 	switch {
 	case rule.PathType == router.HostOnly:
 	case rule.Answer != (Answer{}):

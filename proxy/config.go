@@ -33,6 +33,10 @@ type Rule struct {
 	// Policies may be shared by many rules (those of one Ingress) and is never changed.
 	// Nil has none.
 	Policies *policy.Set
+	// DefaultBackend answers while the Backend has no endpoints. It also gives the error pages
+	// that the Policies ask for, and ErrorBackend does while it has no endpoints itself. Zero:
+	// there is none.
+	DefaultBackend, ErrorBackend upstream.Key
 	// Canary is an alternative backend, for the requests that it says; nil for none.
 	Canary *Canary
 	// Answer, when not zero, is given to every request instead of forwarding it: how a rule
@@ -51,6 +55,24 @@ func (r *Rule) Target() string {
 		return targets(r.Backend, r.Secure) + "+" + targets(r.Canary.Backend, r.Canary.Secure)
 	}
 	return targets(r.Backend, r.Secure)
+}
+
+// eachBackend calls f for every backend that r leads to.
+func (r *Rule) eachBackend(f func(upstream.Key)) {
+	if r.Answer != (Answer{}) || r.Backend == (upstream.Key{}) {
+		return
+	}
+	for _, k := range [...]upstream.Key{r.Backend, r.Secure, r.DefaultBackend, r.ErrorBackend} {
+		if k != (upstream.Key{}) {
+			f(k)
+		}
+	}
+	if r.Canary != nil {
+		f(r.Canary.Backend)
+		if r.Canary.Secure != (upstream.Key{}) {
+			f(r.Canary.Secure)
+		}
+	}
 }
 
 func targets(key, secure upstream.Key) string {

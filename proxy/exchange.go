@@ -66,6 +66,13 @@ type Exchange struct {
 
 	setCookie string // added to the backend's response; empty for none
 
+	// pages has the error pages of the rule until one is asked for; nil for none. Then instead is
+	// the answer that the page is sent for, and has to be sent where there is no page.
+	pages   *errorPages
+	instead Answer
+	// header is that of the request as it came, where a page may be asked for.
+	header http.Header
+
 	// rehearsal is for Decide: the request is not sent to a backend, and forwarded says that
 	// it would have been.
 	rehearsal, forwarded bool

@@ -21,6 +21,12 @@ type outgoing struct {
 	interim interim
 }
 
+func newOutgoing() *outgoing {
+	o := new(outgoing)
+	o.interim.hook = o.interim.relay
+	return o
+}
+
 // clear drops what belongs to the request that was forwarded.
 func (o *outgoing) clear() {
 	o.request, o.url, o.fields, o.interim.w = http.Request{}, url.URL{}, [7]string{}, nil
@@ -67,9 +73,17 @@ func (b byConnection) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	o := &writerOf(w).out
 	x := exchangeOf(w)
-	x.Backend = f.pool.Key()
+	o, attempts, pool := &writerOf(w).out, &x.Attempts, f.pool
+	if x.instead != (Answer{}) {
+		// What was sent for the request itself may still be in use, and is what is recorded.
+		o, attempts = newOutgoing(), new(upstream.Attempts)
+	} else {
+		if other := x.pages.standIn(x, r, pool); other != nil {
+			pool = other
+		}
+		x.Backend = pool.Key()
+	}
 	if x.rehearsal {
 		x.forwarded = true
 		return
@@ -100,12 +114,12 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		out.Body = http.NoBody
 	}
 
-	resp, err := f.pool.Do(out, upstream.Hooks{
+	resp, err := pool.Do(out, upstream.Hooks{
 		Interim:        o.interim.hook,
 		Pick:           x.pick,
 		Retry:          f.retry,
 		ConnectTimeout: f.timeouts.Connect, SendTimeout: f.timeouts.Send, ReadTimeout: f.timeouts.Read,
-	}, &x.Attempts)
+	}, attempts)
 	if err != nil {
 		f.failed(w, r, body, err)
 		return

@@ -151,6 +151,9 @@ func (p *Proxy) serve(rw http.ResponseWriter, r *http.Request, refusal Answer) {
 	case d.route != nil:
 		rt := d.route
 		x.Rule, record = rt.rule, rt.record
+		if rt.pages != nil {
+			rt.pages.begin(x, r)
+		}
 		t = nil // a long-lived request must not keep the whole table
 		rt.ServeHTTP(w, r)
 	default:

@@ -53,6 +53,9 @@ func (i *interim) relay(code int, header http.Header) error {
 func (f *forwarder) respond(w http.ResponseWriter, r *http.Request, resp *http.Response, body *requestBody) {
 	x := exchangeOf(w)
 	h := w.Header()
+	if x.pages.replace(w, r, resp, body) {
+		return
+	}
 	if resp.StatusCode < 200 || resp.StatusCode > 999 || !copyResponse(h, resp.Header) {
 		fail(w, r, http.StatusBadGateway, "bad-response",
 			fmt.Errorf("status %q or the Connection field of the response", resp.Status))

@@ -112,7 +112,7 @@ func (r *reader) read(spec *netv1.IngressSpec) {
 		r.tls(i, &spec.TLS[i])
 	}
 	for _, rule := range r.rules {
-		for _, key := range [...]upstream.Key{rule.Backend, rule.Secure} {
+		for _, key := range [...]upstream.Key{rule.Backend, rule.Secure, rule.DefaultBackend} {
 			if i, ok := r.refIndex[key]; ok && rule.Answer == (proxy.Answer{}) {
 				r.references[i].served = true
 			}
@@ -143,6 +143,7 @@ func (r *reader) annotations() effects {
 	set, findings := policy.Parse(policy.Input{
 		Annotations: r.ingress.Annotations, Profile: r.profile, Namespace: r.ingress.Namespace, Secret: r.secretData,
 		Config: r.settings.config, Refused: r.settings.global.Refused, ConfigMap: r.settings.lookUp,
+		HasDefaultBackend: r.options.DefaultBackend != (upstream.Key{}),
 	})
 	var e effects
 	for _, f := range findings {
@@ -265,6 +266,7 @@ func (r *reader) forward(rule *proxy.Rule, field string, b *netv1.IngressBackend
 			rule.Secure = secure
 			r.refer(secure, field+".service")
 		}
+		r.errorPages(rule)
 	}
 	r.add(rule)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
 )
 
@@ -144,4 +145,24 @@ func (r *reader) slashes() {
 
 func (r *reader) serves(host, path string) bool {
 	return slices.ContainsFunc(r.rules, func(rule *proxy.Rule) bool { return rule.Host == host && rule.Path == path })
+}
+
+// errorPages says where the errors of a rule are answered.
+func (r *reader) errorPages(rule *proxy.Rule) {
+	if service := r.policies.Errors.Service; service != "" {
+		rule.DefaultBackend = upstream.Key{Namespace: r.origin.Namespace, Service: service}
+		r.refer(rule.DefaultBackend, r.annotationField("default-backend"))
+	}
+	if len(r.policies.Errors.Codes) > 0 {
+		rule.ErrorBackend = r.options.DefaultBackend
+	}
+}
+
+// annotationField is where the annotation of a key stands.
+func (r *reader) annotationField(key string) string {
+	prefix := policy.Prefix
+	if _, ok := r.ingress.Annotations[prefix+key]; !ok {
+		prefix = policy.NginxPrefix
+	}
+	return "metadata.annotations[" + prefix + key + "]"
 }

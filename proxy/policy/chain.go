@@ -73,6 +73,7 @@ var chain = [...]feature{
 	backend,    // no handlers: they say where and how the last one, the proxy's, forwards
 	timeouts,
 	retries,
+	errorPages, // what gives an answer asks it, wherever that is in the chain
 }
 
 // Wrap returns the handler of a rule with these policies: the features that are set, in the

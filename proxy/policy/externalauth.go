@@ -242,7 +242,7 @@ func (h *authHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // hand gives the backend the fields of the answer that it shall get, and those alone.
 func (h *authHandler) hand(r *http.Request, resp *http.Response) {
-	h.strip(r)
+	h.auth.Strip(r.Header)
 	for _, name := range h.auth.Response {
 		if values := resp.Header[name]; len(values) > 0 {
 			r.Header[name] = []string{strings.Join(values, ", ")}
@@ -250,12 +250,13 @@ func (h *authHandler) hand(r *http.Request, resp *http.Response) {
 	}
 }
 
-// strip removes what the client sent under the names of the service's fields.
-func (h *authHandler) strip(r *http.Request) {
-	for _, name := range h.auth.Response {
-		for have := range r.Header {
+// Strip removes from the header of a request what stands there under the names of the service's
+// fields.
+func (a *ExternalAuth) Strip(h http.Header) {
+	for _, name := range a.Response {
+		for have := range h {
 			if sameField(have, name) {
-				delete(r.Header, have)
+				delete(h, have)
 			}
 		}
 	}

@@ -22,6 +22,8 @@ type Input struct {
 	Secret func(namespace, name string) map[string][]byte
 	// ConfigMap returns the data of a ConfigMap that Config names; nil when there is none.
 	ConfigMap func(namespace, name string) map[string]string
+	// HasDefaultBackend says that the operator has a Service for what no rule matches.
+	HasDefaultBackend bool
 }
 
 func newReader(in *Input, s *Set) *reader {

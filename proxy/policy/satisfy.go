@@ -58,7 +58,7 @@ func (h *anyHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			delete(r.Header, "Authorization")
 		}
 		if h.service != nil {
-			h.service.strip(r) // it was not asked, so nobody vouches for its fields
+			h.service.auth.Strip(r.Header) // it was not asked, so nobody vouches for its fields
 		}
 		h.next.ServeHTTP(w, r)
 	case h.service != nil:

@@ -64,6 +64,7 @@ type Set struct {
 	Backend  Backend
 	Timeouts Timeouts
 	Retry    upstream.Retry
+	Errors   Errors
 }
 
 // Rule is what a handler must know of the rule it is made for.
