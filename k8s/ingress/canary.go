@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"reflect"
+	"strings"
 
 	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
@@ -37,7 +38,8 @@ type canaries struct {
 // join returns rules, in order of precedence, with the canaries among entries, and what has
 // become of those. It is a function of its arguments: last only saves work. A canary belongs to
 // the first rule of its place, which is the one that is served, if that is of its namespace.
-// Where the canary guards access it must have the same guards, for its own are not asked.
+// What its annotations guard access by the rule must have as well, for the canary's guards are not
+// asked.
 func join(entries []*entry, rules []*proxy.Rule, last canaries) ([]*proxy.Rule, canaries) {
 	wanted := make(map[site]*proxy.Rule)
 	owner := make(map[*proxy.Rule]*entry)
@@ -78,11 +80,11 @@ func join(entries []*entry, rules []*proxy.Rule, last canaries) ([]*proxy.Rule, 
 			continue
 		}
 		delete(wanted, siteOf(rule))
-		switch {
-		case rule.Answer != (proxy.Answer{}) || alternative.Answer != (proxy.Answer{}):
+		if rule.Answer != (proxy.Answer{}) || alternative.Answer != (proxy.Answer{}) {
 			continue // which was reported
-		case !sameGuards(rule.Policies, alternative.Policies):
-			report(alternative, "it guards access otherwise than Ingress %s, whose guards count: give both the same, or the canary none", rule.Origin)
+		}
+		if apart := policy.GuardsApart(alternative.Policies, rule.Policies, owner[alternative].ingress.Annotations); len(apart) > 0 {
+			report(alternative, "it guards access (%s) otherwise than Ingress %s, whose guards count: give both the same, or the canary none", strings.Join(apart, ", "), rule.Origin)
 			continue
 		}
 		canary := &proxy.Canary{
@@ -103,19 +105,6 @@ func join(entries []*entry, rules []*proxy.Rule, last canaries) ([]*proxy.Rule, 
 		report(alternative, "no other Ingress of the namespace has the host %s with this path and path type", shown(at.host))
 	}
 	return all, c
-}
-
-// sameGuards reports whether a canary has no guards, or those of the rule that it is joined to.
-func sameGuards(main, canary *policy.Set) bool {
-	c := *canary
-	if c.ClientCert == nil && c.Access == nil && c.BasicAuth == nil && c.Auth == nil {
-		return true
-	}
-	var m policy.Set
-	if main != nil {
-		m = *main
-	}
-	return reflect.DeepEqual([]any{c.ClientCert, c.SatisfyAny, c.Access, c.BasicAuth, c.Auth}, []any{m.ClientCert, m.SatisfyAny, m.Access, m.BasicAuth, m.Auth})
 }
 
 func shown(host string) string {

@@ -35,6 +35,7 @@ var access = feature{
 			s.Access = &a
 		}
 	},
+	guard: func(s *Set) any { return s.demand(s.Access) },
 	wrap: func(l link, next http.Handler) http.Handler {
 		a := l.Access
 		if a == nil || l.oneIsEnough() {

@@ -26,9 +26,10 @@ var (
 )
 
 var basicAuth = feature{
-	name: "basic authentication",
-	keys: []Key{authType, authSecret, authRealm, secretType},
-	read: readBasicAuth,
+	name:  "basic authentication",
+	keys:  []Key{authType, authSecret, authRealm, secretType},
+	read:  readBasicAuth,
+	guard: func(s *Set) any { return s.demand(s.BasicAuth) },
 	wrap: func(l link, next http.Handler) http.Handler {
 		if l.BasicAuth == nil || l.oneIsEnough() {
 			return next

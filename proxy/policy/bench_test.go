@@ -20,3 +20,11 @@ func BenchmarkFive(b *testing.B) {
 		h.ServeHTTP(&writer{ResponseRecorder: httptest.NewRecorder(), client: "192.0.2.1", scheme: "https", path: "/"}, r)
 	}
 }
+
+// BenchmarkUnknown is what a key that there is not costs, with the search for the one that was
+// meant.
+func BenchmarkUnknown(b *testing.B) {
+	for b.Loop() {
+		Parse(Input{Annotations: map[string]string{NginxPrefix + "proxy-body-sise": "8m"}})
+	}
+}

@@ -35,6 +35,7 @@ var blocking = feature{
 			s.Blocking = &b
 		}
 	},
+	guard: func(s *Set) any { return s.Blocking },
 	wrap: func(l link, next http.Handler) http.Handler {
 		b := l.Blocking
 		if b == nil {

@@ -13,6 +13,10 @@ type feature struct {
 	keys []Key
 	// read fills in its part of the Set. It reports every mistake through the reader.
 	read func(r *reader, s *Set)
+	// guard returns what a Set asks of those who may pass, as plain data that can be compared; nil
+	// or a zero value asks for nothing. Each feature with a key of class Guard has one, unless it
+	// guards the backend's end: the test of the registry says which those are.
+	guard func(s *Set) any
 	// wrap returns the feature's handler in front of next, and next itself where the Set
 	// does not ask for the feature. Nil: the feature is no handler.
 	wrap func(l link, next http.Handler) http.Handler

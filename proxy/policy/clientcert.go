@@ -52,9 +52,10 @@ var (
 )
 
 var clientCert = feature{
-	name: "client certificate",
-	keys: []Key{authTLSSecret, authTLSVerify, authTLSDepth, authTLSPage, authTLSPass, authTLSSubject},
-	read: readClientCert,
+	name:  "client certificate",
+	keys:  []Key{authTLSSecret, authTLSVerify, authTLSDepth, authTLSPage, authTLSPass, authTLSSubject},
+	read:  readClientCert,
+	guard: func(s *Set) any { return s.ClientCert },
 	wrap: func(l link, next http.Handler) http.Handler {
 		if l.ClientCert == nil {
 			return next

@@ -49,9 +49,10 @@ var (
 )
 
 var externalAuth = feature{
-	name: "external authentication",
-	keys: []Key{authURL, authMethod, authSignIn, signParam, authFields, authTarget, authCookie, authIdle, authIdle2, authIdle3, authIdle4},
-	read: readExternalAuth,
+	name:  "external authentication",
+	keys:  []Key{authURL, authMethod, authSignIn, signParam, authFields, authTarget, authCookie, authIdle, authIdle2, authIdle3, authIdle4},
+	read:  readExternalAuth,
+	guard: func(s *Set) any { return s.demand(s.Auth) },
 	wrap: func(l link, next http.Handler) http.Handler {
 		if l.Auth == nil || l.oneIsEnough() {
 			return next

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -37,34 +38,16 @@ func isSeparator(r rune) bool { return r == '-' || r == '_' || r == '.' }
 func nearest(name string) (key, int) {
 	limit := max(2, len(name)/4)
 	var best key
-	for _, k := range candidates() {
-		if k.outcome == Unknown || len(k.name)-len(name) > limit || len(name)-len(k.name) > limit {
-			continue
+	letters := lettersOf(name)
+	for _, k := range known().candidates {
+		if len(k.name)-len(name) > limit || len(name)-len(k.name) > limit || bits.OnesCount64(letters^k.letters) > 2*limit {
+			continue // one change adds a letter and takes one away at most
 		}
 		if d := Distance(name, k.name); d < limit || d == limit && best.name == "" {
-			best, limit = k, d
+			best, limit = k.key, d
 		}
 	}
 	return best, limit
-}
-
-// candidates are all keys that there are.
-func candidates() []key {
-	all := slices.Clone(keys[:])
-	for i := range chain {
-		for _, k := range chain[i].keys {
-			if k.GlobalOnly {
-				continue
-			}
-			o := k.Class.outcome()
-			all = append(all, key{name: k.Name, outcome: o})
-			for _, alias := range k.Aliases {
-				all = append(all, key{name: alias, outcome: o})
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b key) int { return strings.Compare(a.name, b.name) })
-	return all
 }
 
 // Distance is the number of characters to insert, remove, replace or swap with their

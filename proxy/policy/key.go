@@ -84,15 +84,3 @@ func Keys() []KeyDoc {
 	slices.SortFunc(all, func(a, b KeyDoc) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
-
-// supported finds the key of a feature by one of its names.
-func supported(name string) (Key, bool) {
-	for i := range chain {
-		for _, k := range chain[i].keys {
-			if !k.GlobalOnly && (k.Name == name || slices.Contains(k.Aliases, name)) {
-				return k, true
-			}
-		}
-	}
-	return Key{}, false
-}

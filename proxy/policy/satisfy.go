@@ -9,9 +9,10 @@ var satisfyKey = Key{
 
 // satisfy stands in for the guards where one of several is enough.
 var satisfy = feature{
-	name: "satisfy any",
-	keys: []Key{satisfyKey},
-	read: func(r *reader, s *Set) { s.SatisfyAny = r.oneOf(satisfyKey, "all", "all", "any") == "any" },
+	name:  "satisfy any",
+	keys:  []Key{satisfyKey},
+	read:  func(r *reader, s *Set) { s.SatisfyAny = r.oneOf(satisfyKey, "all", "all", "any") == "any" },
+	guard: func(s *Set) any { return s.oneIsEnough() },
 	wrap: func(l link, next http.Handler) http.Handler {
 		if !l.oneIsEnough() {
 			return next
