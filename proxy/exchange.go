@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/fairlead-ingress/fairlead/proxy/http1"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
 )
@@ -136,7 +137,7 @@ func (w *responseWriter) Write(b []byte) (int, error) {
 }
 
 // CanSplice reports whether the server lets the kernel move the rest of the body.
-func (w *responseWriter) CanSplice() bool { return canSplice(w.ResponseWriter) }
+func (w *responseWriter) CanSplice() bool { return http1.CanSplice(w.ResponseWriter) }
 
 // ReadFrom implements io.ReaderFrom. It is for those that have asked CanSplice.
 func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
@@ -147,11 +148,6 @@ func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 	n, err := from.ReadFrom(src)
 	w.x.BytesOut += n
 	return n, err
-}
-
-func canSplice(v any) bool {
-	s, ok := v.(interface{ CanSplice() bool })
-	return ok && s.CanSplice()
 }
 
 // exchangeOf finds the Exchange behind w, which may have been wrapped by policies.

@@ -1,10 +1,13 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/fairlead-ingress/fairlead/proxy/http1"
 )
 
 // requestBody is the body of a request on its way to a backend. It counts what is read and
@@ -50,28 +53,55 @@ func (b *requestBody) declareTrailers(out, r *http.Request) {
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	if b.closed {
-		b.mu.Unlock()
+	if !b.begin() {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	b.reading = true
-	b.mu.Unlock()
-
 	n, err := b.source.Read(p)
 	if err == io.EOF {
 		for name := range b.to {
 			b.to[name] = b.from[name]
 		}
 	}
+	b.end(int64(n), err)
+	return n, err
+}
 
+// Splice is as package http1 has it for the body of a request.
+func (b *requestBody) Splice(dst io.ReaderFrom) (int64, error) {
+	source, ok := b.source.(interface {
+		Splice(dst io.ReaderFrom) (int64, error)
+	})
+	if !ok {
+		return 0, nil
+	}
+	if !b.begin() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	n, err := source.Splice(dst)
+	var failed *http1.WriterError
+	if errors.As(err, &failed) {
+		b.end(n, nil) // it is not the client's
+	} else {
+		b.end(n, err)
+	}
+	return n, err
+}
+
+// begin reports whether the source may be read, and what ends with end.
+func (b *requestBody) begin() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reading = !b.closed
+	return b.reading
+}
+
+func (b *requestBody) end(n int64, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reading = false
-	b.read += int64(n)
+	b.read += n
 	b.err = err
 	b.idle.Broadcast()
-	return n, err
 }
 
 // Close ends the reading: a later Read is an error.

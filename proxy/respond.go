@@ -128,7 +128,7 @@ func (f *forwarder) stream(w http.ResponseWriter, resp *http.Response) error {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		return nil
 	}
-	if canSplice(resp.Body) && canSplice(w) {
+	if http1.CanSplice(resp.Body) && http1.CanSplice(w) {
 		return splice(w, resp)
 	}
 	buf := buffers.Get().(*[32 << 10]byte)

@@ -28,16 +28,14 @@ type body struct {
 	// it waited. What comes next on the connection may be anything.
 	withheld bool
 
-	// Of the measurement of the rate at hand: milliseconds that were spent waiting for the
-	// client, and bytes that came.
-	waited, waitedBytes int64
+	pace pace
 }
 
 // reset makes b ready for a body of length bytes, or a chunked one.
 func (b *body) reset(length int64, chunked bool) {
 	b.chunked, b.left, b.err, b.closed = chunked, length, nil, false
 	b.asks, b.expected, b.withheld = false, false, false
-	b.waited, b.waitedBytes = 0, 0
+	b.pace = pace{}
 	if chunked {
 		b.chunks.reset(&b.t.c.in, &b.t.fields, maxTrailer, maxRequestFields)
 	} else if length == 0 {

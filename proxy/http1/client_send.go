@@ -17,8 +17,10 @@ type bodySender struct {
 	trailer http.Header // of a chunked body; filled in by its end
 	left    int64       // of an announced body; -1 for a chunked one
 
-	since atomic.Int64 // when the write that is under way began; 0 if none is
-	last  atomic.Bool  // nothing remains to be written but what is being written
+	since   atomic.Int64 // when the write that is under way began; 0 if none is
+	spliced atomic.Bool  // it is one of the kernel's, which also waits for the client
+	last    atomic.Bool  // nothing remains to be written but what is being written
+	taken   stall        // of a spliced body; the clock's
 
 	// Guarded by conn.mu.
 	over bool // run has no more to do but what it does as heir
@@ -100,6 +102,9 @@ func (s *bodySender) recovered(buf []byte) (err error) {
 func (s *bodySender) send(buf []byte) error {
 	const before, after = len("ffff\r\n"), len("\r\n")
 	for s.left != 0 {
+		if err := s.splice(); err != nil {
+			return err
+		}
 		room := buf[before : len(buf)-after]
 		if s.left > 0 && s.left < int64(len(room)) {
 			room = room[:s.left]

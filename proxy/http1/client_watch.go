@@ -165,9 +165,14 @@ func (c *clientConn) overdue(p phase, waited, now time.Duration) error {
 		c.watch.CompareAndSwap(watchWord(p, now-waited-clockTick), watchWord(p, now))
 	}
 	if s := c.sender; s != nil {
-		if since := s.since.Load(); since != 0 && now-time.Duration(since) > orDefault(c.call.SendTimeout, orDefault(set.SendTimeout, defaultWait))+clockTick {
+		since := s.since.Load()
+		if since == 0 || now-time.Duration(since) <= orDefault(c.call.SendTimeout, orDefault(set.SendTimeout, defaultWait))+clockTick {
+			return nil
+		}
+		if !s.spliced.Load() || !s.taken.moved(c.raw) {
 			return ErrSendTimeout
 		}
+		s.since.CompareAndSwap(since, int64(now))
 	}
 	return nil
 }

@@ -28,10 +28,12 @@ type conn struct {
 	hijacked  bool
 	last      bool        // no other request is read
 	unsettled bool        // an alarm of a handler rang
+	begun     atomic.Bool // the head of the response has left
 	deadlines atomic.Bool // the handler set deadlines of its own: ours do not apply
 	gone      bool        // the client closed its side; of the wheel
 	watched   bool        // the wheel learns when it does; of the wheel
 	taken     stall       // of the wheel
+	intake    *intake     // of the wheel; nil before the first long upload
 
 	first     [1]byte                       // of awaitByte
 	step      func(fd uintptr) (leave bool) // serveReady, as c.socket.Read wants it

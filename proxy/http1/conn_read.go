@@ -203,23 +203,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	case c.slot.in.set(waitHandler, wheel.soon()):
 		c.unsettled = true
 		return n, errBodyTimeout
-	case err == nil && !c.fastEnough(n, after-before):
+	case err == nil && c.tooSlow(&c.turn.body.pace, n, after-before):
 		return n, errBodySlow
 	}
 	return n, err
-}
-
-// fastEnough measures the rate at which a body comes, over the time that we wait for it, as long
-// as the response has not begun: after that a slow body may be half of a dialogue.
-func (c *conn) fastEnough(n int, waited int64) bool {
-	b := &c.turn.body
-	rate, length := c.server.minBodyRate(), c.server.bodyTimeout().Milliseconds()
-	b.waited += waited
-	b.waitedBytes += int64(n)
-	if b.waited < length {
-		return true
-	}
-	fast := b.waitedBytes*1000 >= rate*b.waited
-	b.waited, b.waitedBytes = 0, 0
-	return fast || rate == 0 || c.deadlines.Load() || c.turn.writer.begun.Load()
 }

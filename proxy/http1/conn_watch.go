@@ -62,6 +62,10 @@ func (c *conn) overdue(w wait) (next wait, again time.Duration) {
 			return w, time.Second // there may be a descriptor for it then
 		}
 		return w, forever
+	case waitUpload:
+		return waitUploading, c.watchIntake()
+	case waitUploading:
+		return w, c.intake.next(c)
 	case waitWrite:
 		if c.deadlines.Load() || c.taken.moved(c.socket) {
 			return w, c.server.writeTimeout()
@@ -77,6 +81,11 @@ func (c *conn) cut(w wait) {
 		c.turn.presence.cancel()
 	case waitWrite:
 		_ = c.nc.SetWriteDeadline(time.Unix(1, 0))
+	case waitUploading:
+		if c.gone {
+			c.turn.presence.cancel()
+		}
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	default:
 		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	}
@@ -86,7 +95,11 @@ func (c *conn) cut(w wait) {
 func (c *conn) hungUp() {
 	c.gone = true
 	v := c.slot.in.word.Load()
-	if wait(v&(rangBit-1)) == waitHandler && v&rangBit == 0 && c.slot.in.word.CompareAndSwap(v, v|rangBit) {
+	switch w := wait(v & (rangBit - 1)); {
+	case v&rangBit != 0:
+	case w == waitHandler && c.slot.in.word.CompareAndSwap(v, v|rangBit):
 		c.turn.presence.cancel()
+	case w == waitUploading:
+		c.slot.in.word.CompareAndSwap(v, uint64(c.server.wheel.soon())<<8|uint64(w))
 	}
 }

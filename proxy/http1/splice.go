@@ -8,6 +8,13 @@ import (
 // minSplice is the least that is worth two more system calls for each piece.
 const minSplice = 64 << 10
 
+// CanSplice reports whether v says by a method of that name that it lets the kernel move the bytes of
+// a body: a response's Body by WriteTo, a ResponseWriter by ReadFrom.
+func CanSplice(v any) bool {
+	s, ok := v.(interface{ CanSplice() bool })
+	return ok && s.CanSplice()
+}
+
 // CanSplice reports whether ReadFrom lets the kernel move what it is given.
 func (w *writer) CanSplice() bool {
 	return w.t.c.tcp != nil && w.framing == sized && w.length-w.written >= minSplice && w.err == nil

@@ -14,16 +14,18 @@ const tick = 50 * time.Millisecond
 type wait uint8
 
 const (
-	waitNothing wait = iota
-	waitNew          // for the first byte of the first request, handshake included
-	waitFresh        // for the first byte of the next request, since a moment
-	waitIdle         // the same, since longer
-	waitHead         // for the rest of a head
-	waitHandler      // for the handler
-	waitBody         // for the next byte of a body
-	waitSkip         // for what is left of a body nobody read
-	waitWrite        // for the client to take what is written
-	waitLinger       // for the client to see the answer before the connection is closed
+	waitNothing   wait = iota
+	waitNew            // for the first byte of the first request, handshake included
+	waitFresh          // for the first byte of the next request, since a moment
+	waitIdle           // the same, since longer
+	waitHead           // for the rest of a head
+	waitHandler        // for the handler
+	waitBody           // for the next byte of a body
+	waitUpload         // for the next byte of a body that the kernel moves, since a moment
+	waitUploading      // the same, since longer
+	waitSkip           // for what is left of a body nobody read
+	waitWrite          // for the client to take what is written
+	waitLinger         // for the client to see the answer before the connection is closed
 )
 
 // alarm is the time at which a wait has taken too long: milliseconds on the wheel's clock, a bit

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 )
 
@@ -27,7 +26,6 @@ type writer struct {
 	length  int64 // Content-Length as the handler gave it; -1 for none
 	written int64 // bytes of the body that the handler wrote
 	err     error // of the connection; sticky
-	begun   atomic.Bool
 
 	framing  transfer
 	close    bool     // this response is the last
@@ -61,7 +59,7 @@ const (
 // begin makes w ready for a response.
 func (w *writer) begin() {
 	w.status, w.length, w.written, w.err = 0, -1, 0, nil
-	w.begun.Store(false)
+	w.t.c.begun.Store(false)
 	w.framing, w.close, w.trailers = undecided, false, nil
 	w.head, w.body = 0, 0
 }
@@ -260,7 +258,7 @@ func (w *writer) seal(n int) (start int) {
 		if w.t.body.asks {
 			w.t.body.answered()
 		}
-		w.begun.Store(true)
+		w.t.c.begun.Store(true)
 	}
 	return start
 }
@@ -330,7 +328,7 @@ func (w *writer) finish() bool {
 // Where the framing says nothing the connection is reset.
 func (w *writer) abandon() {
 	w.release()
-	if w.begun.Load() && w.framing == untilClose {
+	if w.t.c.begun.Load() && w.framing == untilClose {
 		w.t.c.parting = resetting
 	}
 }

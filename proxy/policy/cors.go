@@ -87,12 +87,12 @@ var cors = feature{
 				next.ServeHTTP(w, r)
 				return
 			}
-			cw := &corsWriter{ResponseWriter: w, cors: c, origin: origin}
+			w = changeHead(w, corsFields{c, origin})
 			if r.Method == http.MethodOptions && (l.Profile == Nginx || r.Header.Get("Access-Control-Request-Method") != "") {
-				cw.WriteHeader(http.StatusNoContent)
+				w.WriteHeader(http.StatusNoContent)
 				return
 			}
-			next.ServeHTTP(cw, r)
+			next.ServeHTTP(w, r)
 		})
 	},
 }
@@ -122,42 +122,22 @@ func (c *CORS) allows(origins []string) (string, bool) {
 	return "", false
 }
 
-// corsWriter sets the CORS fields of a response, in place of the backend's.
-type corsWriter struct {
-	http.ResponseWriter
+// corsFields sets the CORS fields of a response, in place of the backend's.
+type corsFields struct {
 	cors   *CORS
 	origin string
-	wrote  bool
 }
 
-// Unwrap lets http.ResponseController reach the connection.
-func (w *corsWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *corsWriter) WriteHeader(code int) {
-	if code >= 200 && !w.wrote {
-		w.wrote = true
-		w.fill(w.Header())
-	}
-	w.ResponseWriter.WriteHeader(code)
-}
-
-func (w *corsWriter) fill(h http.Header) {
-	h.Set("Access-Control-Allow-Origin", w.origin)
-	h.Set("Access-Control-Allow-Methods", w.cors.Methods)
-	h.Set("Access-Control-Allow-Headers", w.cors.Headers)
-	h.Set("Access-Control-Max-Age", strconv.Itoa(w.cors.MaxAge))
+func (f corsFields) apply(_ int, h http.Header) {
+	h.Set("Access-Control-Allow-Origin", f.origin)
+	h.Set("Access-Control-Allow-Methods", f.cors.Methods)
+	h.Set("Access-Control-Allow-Headers", f.cors.Headers)
+	h.Set("Access-Control-Max-Age", strconv.Itoa(f.cors.MaxAge))
 	h.Del("Access-Control-Allow-Credentials")
-	if w.cors.Credentials {
+	if f.cors.Credentials {
 		h.Set("Access-Control-Allow-Credentials", "true")
 	}
-	if w.cors.Expose != "" {
-		h.Set("Access-Control-Expose-Headers", w.cors.Expose)
+	if f.cors.Expose != "" {
+		h.Set("Access-Control-Expose-Headers", f.cors.Expose)
 	}
-}
-
-func (w *corsWriter) Write(b []byte) (int, error) {
-	if !w.wrote {
-		w.WriteHeader(http.StatusOK)
-	}
-	return w.ResponseWriter.Write(b)
 }

@@ -236,7 +236,7 @@ func (h *authHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.hand(r, resp)
 	if len(cookies) > 0 {
-		w = &cookieWriter{ResponseWriter: w, cookies: cookies, always: h.auth.AlwaysSet}
+		w = changeHead(w, addCookies{cookies, h.auth.AlwaysSet})
 	}
 	h.next.ServeHTTP(w, r)
 }
@@ -372,40 +372,19 @@ func (h *authHandler) signIn(w http.ResponseWriter, r *http.Request) string {
 	return location + separator + h.auth.SignInParam + "=" + exchangeOf(w).Scheme() + "://" + r.Host + escapeAll(requestURI(r))
 }
 
-// cookieWriter adds the cookies of the auth service to a response.
-type cookieWriter struct {
-	http.ResponseWriter
+// addCookies adds the cookies of the auth service to a response.
+type addCookies struct {
 	cookies []string
 	always  bool
-	wrote   bool
 }
 
-// Unwrap lets http.ResponseController reach the connection.
-func (w *cookieWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *cookieWriter) WriteHeader(code int) {
-	if code >= 200 && !w.wrote {
-		w.wrote = true
-		switch code {
-		case 200, 201, 204, 206, 301, 302, 303, 304, 307, 308:
-			w.add()
-		default:
-			if w.always {
-				w.add()
-			}
+func (c addCookies) apply(code int, h http.Header) {
+	switch code {
+	case 200, 201, 204, 206, 301, 302, 303, 304, 307, 308:
+	default:
+		if !c.always {
+			return
 		}
 	}
-	w.ResponseWriter.WriteHeader(code)
-}
-
-func (w *cookieWriter) add() {
-	h := w.Header()
-	h["Set-Cookie"] = append(slices.Clip(h["Set-Cookie"]), w.cookies...)
-}
-
-func (w *cookieWriter) Write(b []byte) (int, error) {
-	if !w.wrote {
-		w.WriteHeader(http.StatusOK)
-	}
-	return w.ResponseWriter.Write(b)
+	h["Set-Cookie"] = append(slices.Clip(h["Set-Cookie"]), c.cookies...)
 }

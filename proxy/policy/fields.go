@@ -64,11 +64,11 @@ var fields = feature{
 				x.SendField(field.Name, oneLine(field.Value.expand(w, r, &l.rule, nil, nil)))
 			}
 			if len(f.Add)+len(f.Hide) > 0 {
-				fw := &fieldsWriter{ResponseWriter: w, fields: f, values: make([]string, len(f.Add))}
+				values := make([]string, len(f.Add))
 				for i, field := range f.Add {
-					fw.values[i] = oneLine(field.Value.expand(w, r, &l.rule, nil, nil))
+					values[i] = oneLine(field.Value.expand(w, r, &l.rule, nil, nil))
 				}
-				w = fw
+				w = changeHead(w, fieldsChange{f, values})
 			}
 			next.ServeHTTP(w, r)
 		})
@@ -138,38 +138,21 @@ func oneLine(value string) string {
 	return ""
 }
 
-// fieldsWriter changes the fields of the final response.
-type fieldsWriter struct {
-	http.ResponseWriter
+// fieldsChange is what fields say of a response.
+type fieldsChange struct {
 	fields *Fields
 	values []string // of fields.Add; the request changes as it is forwarded
-	wrote  bool
 }
 
-// Unwrap lets http.ResponseController reach the connection.
-func (w *fieldsWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *fieldsWriter) WriteHeader(code int) {
-	if code >= 200 && !w.wrote {
-		w.wrote = true
-		h := w.Header()
-		for _, name := range w.fields.Hide {
-			delete(h, name)
-		}
-		for i, f := range w.fields.Add {
-			if value := w.values[i]; value != "" {
-				h[f.Name] = []string{value}
-			} else {
-				delete(h, f.Name)
-			}
+func (c fieldsChange) apply(_ int, h http.Header) {
+	for _, name := range c.fields.Hide {
+		delete(h, name)
+	}
+	for i, f := range c.fields.Add {
+		if value := c.values[i]; value != "" {
+			h[f.Name] = []string{value}
+		} else {
+			delete(h, f.Name)
 		}
 	}
-	w.ResponseWriter.WriteHeader(code)
-}
-
-func (w *fieldsWriter) Write(b []byte) (int, error) {
-	if !w.wrote {
-		w.WriteHeader(http.StatusOK)
-	}
-	return w.ResponseWriter.Write(b)
 }

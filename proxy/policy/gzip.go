@@ -2,11 +2,14 @@ package policy
 
 import (
 	"compress/gzip"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/fairlead-ingress/fairlead/proxy/http1"
 )
 
 // Gzip compresses responses for clients that take it.
@@ -144,6 +147,19 @@ func (w *gzipWriter) Write(b []byte) (int, error) {
 		return w.ResponseWriter.Write(b)
 	}
 	return w.z.Write(b)
+}
+
+// CanSplice reports whether the body goes as it is, and may be moved by the kernel.
+func (w *gzipWriter) CanSplice() bool {
+	return w.wrote && w.z == nil && http1.CanSplice(w.ResponseWriter)
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (w *gzipWriter) ReadFrom(src io.Reader) (int64, error) {
+	if !w.CanSplice() {
+		return io.Copy(struct{ io.Writer }{w}, src)
+	}
+	return io.Copy(w.ResponseWriter, src)
 }
 
 // FlushError sends what there is: a stream is not held back by compression.

@@ -35,35 +35,17 @@ var hsts = feature{
 		value := []string{l.HSTS}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if exchangeOf(w).Connection() == "https" {
-				w = &fieldWriter{ResponseWriter: w, name: "Strict-Transport-Security", value: value}
+				w = changeHead(w, setField{"Strict-Transport-Security", value})
 			}
 			next.ServeHTTP(w, r)
 		})
 	},
 }
 
-// fieldWriter sets a field of the response, in place of the backend's.
-type fieldWriter struct {
-	http.ResponseWriter
+// setField sets a field of the response, in place of the backend's.
+type setField struct {
 	name  string
 	value []string // is not changed
-	wrote bool
 }
 
-// Unwrap lets http.ResponseController reach the connection.
-func (w *fieldWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *fieldWriter) WriteHeader(code int) {
-	if code >= 200 && !w.wrote {
-		w.wrote = true
-		w.Header()[w.name] = w.value
-	}
-	w.ResponseWriter.WriteHeader(code)
-}
-
-func (w *fieldWriter) Write(b []byte) (int, error) {
-	if !w.wrote {
-		w.WriteHeader(http.StatusOK)
-	}
-	return w.ResponseWriter.Write(b)
-}
+func (f setField) apply(_ int, h http.Header) { h[f.name] = f.value }

@@ -99,10 +99,7 @@ func (b *receivedBody) Read(p []byte) (int, error) {
 }
 
 // CanSplice reports whether WriteTo gives an io.ReaderFrom the connection itself.
-func (b *receivedBody) CanSplice() bool {
-	s, ok := b.source.(interface{ CanSplice() bool })
-	return ok && s.CanSplice()
-}
+func (b *receivedBody) CanSplice() bool { return http1.CanSplice(b.source) }
 
 // WriteTo lets the kernel move the bytes where it can. An error of w is an *http1.WriterError.
 func (b *receivedBody) WriteTo(w io.Writer) (int64, error) {
