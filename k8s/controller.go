@@ -246,7 +246,7 @@ func (c *Controller) full(s *ingress.Snapshot, since time.Time) {
 	}
 	if e := c.Log.Check(level, "table made"); e != nil {
 		e.Write(zap.Bool("swapped", swapped), zap.Uint64("generation", c.plan.table.Generation()), zap.Int("ingresses", len(c.plan.result.Owned)),
-			zap.Int("rules", len(c.plan.result.Config.Rules)), zap.Int("problems", len(*c.problems.Load())), zap.Duration("took", took))
+			zap.Int("routes", c.plan.table.Len()), zap.Int("problems", len(*c.problems.Load())), zap.Duration("took", took))
 	}
 	c.ready.Store(true)
 	c.update(Update{Since: since, Took: took, Swapped: swapped})

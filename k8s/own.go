@@ -30,7 +30,7 @@ func (c *Controller) ownProblems() []ingress.Problem {
 			return
 		}
 	}
-	for _, r := range c.plan.result.Config.Rules {
+	for _, r := range c.plan.result.Config.Rules() {
 		if r.Answer != (proxy.Answer{}) {
 			continue
 		}

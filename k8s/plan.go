@@ -159,17 +159,24 @@ func equalProblem(p, q ingress.Problem) bool {
 	return p.Compare(q) == 0 && p.Object.UID == q.Object.UID
 }
 
-// equalConfig reports whether two configurations are the same, rule by rule in their order.
-// Rules that are the same pointer, which is nearly all of them, cost nothing.
+// equalConfig reports whether two configurations are the same, host by host. Hosts and rules
+// that are the same pointer, which is nearly all of them, cost nothing.
 func equalConfig(a, b proxy.Config) bool {
 	return a.DefaultBackend == b.DefaultBackend && reflect.DeepEqual(a.Trust, b.Trust) &&
-		slices.EqualFunc(a.Rules, b.Rules, func(r, s *proxy.Rule) bool { return r == s || reflect.DeepEqual(r, s) })
+		(sameList(a.Hosts, b.Hosts) || slices.EqualFunc(a.Hosts, b.Hosts, func(g, h *proxy.HostRules) bool {
+			return g == h || g.Host == h.Host && slices.EqualFunc(g.Rules, h.Rules, func(r, s *proxy.Rule) bool { return r == s || reflect.DeepEqual(r, s) })
+		}))
+}
+
+// sameList reports whether a and b are the same memory.
+func sameList[T any](a, b []T) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 // equalCertificates compares certificates as pointers: each Secret is parsed once.
 func equalCertificates(a, b *ingress.Result) bool {
 	return a.DefaultCertificate == b.DefaultCertificate &&
-		slices.EqualFunc(a.Certificates, b.Certificates, func(x, y certs.Binding) bool {
+		(sameList(a.Certificates, b.Certificates) || slices.EqualFunc(a.Certificates, b.Certificates, func(x, y certs.Binding) bool {
 			return x.Host == y.Host && x.Reason == y.Reason && x.Source == y.Source && slices.Equal(x.Certificates, y.Certificates)
-		})
+		}))
 }

@@ -27,10 +27,10 @@ func TestAllocationsOfARequest(t *testing.T) {
 	pools.Pool(key).Set(upstream.Resolution{Addresses: []upstream.Address{{Host: backend.Addr().String(), Port: backend.Port()}}})
 	p := proxy.New(pools)
 	p.Observer = observe.NewMetrics(observe.Options{Table: p.Table})
-	table, _ := p.Compile(proxy.Config{Rules: []*proxy.Rule{{
+	table, _ := p.Compile(proxy.Config{Hosts: proxy.ByHost([]*proxy.Rule{{
 		Host: "example.com", Path: "/", PathType: router.Prefix, Backend: key,
 		Origin: router.Origin{Namespace: "default", Name: "web"},
-	}}})
+	}})})
 	p.Swap(table)
 	server := &proxy.Server{Proxy: p, HTTPAddress: "127.0.0.1:0", ShutdownDelay: -1, Engine: proxy.HTTP1}
 	if err := server.Listen(); err != nil {

@@ -179,7 +179,7 @@ func TestClientCertificates(t *testing.T) {
 				demand.CA = ca.pem()
 			}
 			for _, h2 := range []bool{false, true} {
-				f := newFront(t, Config{Rules: []*Rule{guarded("a.example", &demand)}}, nil)
+				f := newFront(t, Config{Hosts: ByHost([]*Rule{guarded("a.example", &demand)})}, nil)
 				f.lead(t, webKey, &proxytest.Backend{Handler: proxytest.Echo("web-1")})
 				resp, body := f.ask(t, f.certClient(t, "a.example", c.cert, h2, nil), "a.example")
 				if resp.StatusCode != c.status || demand.ErrorPage != resp.Header.Get("Location") {
@@ -207,7 +207,7 @@ func TestClientCertificates(t *testing.T) {
 
 // In clear no certificate can be shown.
 func TestClientCertificateInClear(t *testing.T) {
-	f := newFront(t, Config{Rules: []*Rule{guarded("a.example", &policy.ClientCert{CA: newAuthority(t, "ca", nil).pem()})}}, nil)
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{guarded("a.example", &policy.ClientCert{CA: newAuthority(t, "ca", nil).pem()})})}, nil)
 	f.lead(t, webKey, &proxytest.Backend{Handler: proxytest.Echo("web-1")})
 	if resp, _ := do(t, client(t, nil), request(t, "GET", "http://"+f.http()+"/", nil)); resp.StatusCode != 400 {
 		t.Errorf("status %d, want 400", resp.StatusCode)
@@ -219,11 +219,11 @@ func TestClientCertificateInClear(t *testing.T) {
 func TestMisdirected(t *testing.T) {
 	ca, other := newAuthority(t, "ca", nil), newAuthority(t, "other", nil)
 	one, same, two := &policy.ClientCert{CA: ca.pem()}, &policy.ClientCert{CA: ca.pem()}, &policy.ClientCert{CA: other.pem()}
-	f := newFront(t, Config{Rules: []*Rule{
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{
 		guarded("open.example", nil), guarded("open2.example", nil), guarded("*.open.example", nil),
 		guarded("one.example", one), guarded("same.example", same), guarded("two.example", two),
 		guarded("*.wild.example", one), guarded("open.wild.example", nil),
-	}}, nil)
+	})}, nil)
 	f.lead(t, webKey, &proxytest.Backend{Handler: proxytest.Echo("web-1")})
 	cert := ca.client(t, pkix.Name{CommonName: "alice"}, nil)
 	for _, c := range []struct {
@@ -289,7 +289,7 @@ func TestSessionsEndWithTheirDemand(t *testing.T) {
 	ca, other := newAuthority(t, "ca", nil), newAuthority(t, "other", nil)
 	cert := ca.client(t, pkix.Name{CommonName: "alice"}, nil)
 	config := func(demand *policy.ClientCert) Config {
-		return Config{Rules: []*Rule{guarded("one.example", demand), guarded("open.example", nil)}}
+		return Config{Hosts: ByHost([]*Rule{guarded("one.example", demand), guarded("open.example", nil)})}
 	}
 	f := newFront(t, config(&policy.ClientCert{CA: ca.pem()}), nil)
 	f.lead(t, webKey, &proxytest.Backend{Handler: proxytest.Echo("web-1")})
@@ -314,13 +314,13 @@ func TestSessionsEndWithTheirDemand(t *testing.T) {
 // An open connection is asked again when the authorities change.
 func TestOpenConnectionLosesItsProof(t *testing.T) {
 	ca, other := newAuthority(t, "ca", nil), newAuthority(t, "other", nil)
-	f := newFront(t, Config{Rules: []*Rule{guarded("a.example", &policy.ClientCert{CA: ca.pem()})}}, nil)
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{guarded("a.example", &policy.ClientCert{CA: ca.pem()})})}, nil)
 	f.lead(t, webKey, &proxytest.Backend{Handler: proxytest.Echo("web-1")})
 	c := f.certClient(t, "a.example", ca.client(t, pkix.Name{CommonName: "alice"}, nil), true, nil)
 	if resp, _ := f.ask(t, c, "a.example"); resp.StatusCode != 200 {
 		t.Fatalf("status %d", resp.StatusCode)
 	}
-	f.serve(t, Config{Rules: []*Rule{guarded("a.example", &policy.ClientCert{CA: other.pem()})}})
+	f.serve(t, Config{Hosts: ByHost([]*Rule{guarded("a.example", &policy.ClientCert{CA: other.pem()})})})
 	if resp, _ := f.ask(t, c, "a.example"); resp.StatusCode != 400 {
 		t.Errorf("status %d after the change, want 400", resp.StatusCode)
 	}
@@ -335,7 +335,7 @@ func TestTicketsOfReplicas(t *testing.T) {
 	}
 	var fronts []*front
 	for range 3 {
-		f := newFront(t, Config{Rules: []*Rule{rule("a.example", "/", webKey)}}, func(f *front) {
+		f := newFront(t, Config{Hosts: ByHost([]*Rule{rule("a.example", "/", webKey)})}, func(f *front) {
 			f.server.Tickets = new(tls.Config)
 			f.server.Tickets.SetSessionTicketKeys(keys[:1])
 		})

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"reflect"
+	"slices"
 
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
@@ -12,9 +12,9 @@ import (
 
 // Table is a compiled Config: immutable, and shared by the requests that loaded it.
 type Table struct {
-	routes   *router.Table
-	compiled map[*Rule]*route
-	keys     map[upstream.Key]struct{}
+	routes *router.Table
+	hosts  []*compiledHost // in the order of Config.Hosts
+	keys   map[upstream.Key]struct{}
 	// fallback answers what no rule matches; nil answers 404.
 	fallback http.Handler
 	// fallbackKey is where fallback leads to.
@@ -29,7 +29,7 @@ type Table struct {
 func (t *Table) Generation() uint64 { return t.generation }
 
 // Len is the number of routes served.
-func (t *Table) Len() int { return len(t.routes.Routes()) }
+func (t *Table) Len() int { return t.routes.Len() }
 
 // Keys are the backends that the table's rules lead to. The caller must not change it.
 func (t *Table) Keys() map[upstream.Key]struct{} { return t.keys }
@@ -68,66 +68,70 @@ type route struct {
 
 func (rt *route) ServeHTTP(w http.ResponseWriter, r *http.Request) { rt.handler.ServeHTTP(w, r) }
 
-// identity finds the rule of the last table that a new Rule may be equal to.
-type identity struct {
-	host, path, namespace, name string
-	pathType                    router.PathType
-	backend                     upstream.Key
-}
-
-func (r *Rule) identity() identity {
-	return identity{r.Host, r.Path, r.Origin.Namespace, r.Origin.Name, r.PathType, r.Backend}
-}
-
-// Compile builds the table of c. Rules that are in the live table keep their handlers, with
-// what these count and hold. It returns the rules that lost against others and are not
+// Compile builds the table of c. Hosts and rules that are in the live table keep their handlers,
+// with what these count and hold. It returns the rules that lost against others and are not
 // served. Nothing is live before Swap; the pools of the table's backends exist afterwards.
 // Compile and Swap are for one goroutine.
 func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
+	for i, h := range c.Hosts {
+		if i > 0 && h.Host <= c.Hosts[i-1].Host {
+			c.Hosts = ByHost(c.Rules())
+			break
+		}
+	}
 	last := p.table.Load()
-	t := &Table{
-		compiled: make(map[*Rule]*route, len(c.Rules)),
-		keys:     make(map[upstream.Key]struct{}, len(last.keys)),
-		trust:    p.trustOf(c.Trust),
+	t := &Table{hosts: make([]*compiledHost, len(c.Hosts)), trust: p.trustOf(c.Trust)}
+	var changed []router.HostRoutes
+	old, sameKeys := last.hosts, last.fallbackKey == c.DefaultBackend
+	leave := func() {
+		changed = append(changed, router.HostRoutes{Host: old[0].rules.Host})
+		old, sameKeys = old[1:], sameKeys && len(old[0].keys) == 0
 	}
-	var fresh []*Rule
-	entries := make([]*router.Route, 0, len(c.Rules))
-	keep := func(rule *Rule, rt *route) {
-		t.compiled[rule] = rt
-		entries = append(entries, rt.entry)
-		rule.eachBackend(func(k upstream.Key) { t.keys[k] = struct{}{} })
+	for i, h := range c.Hosts {
+		for len(old) > 0 && old[0].rules != h && old[0].rules.Host < h.Host {
+			leave()
+		}
+		var before *compiledHost
+		if len(old) > 0 && (old[0].rules == h || old[0].rules.Host == h.Host) {
+			before, old = old[0], old[1:]
+		}
+		if before != nil && before.rules == h {
+			t.hosts[i] = before
+			continue
+		}
+		now := p.compileHost(h, before)
+		t.hosts[i] = now
+		sameKeys = sameKeys && slices.Equal(now.keys, before.leadsTo())
+		changed = append(changed, router.HostRoutes{Host: h.Host, Routes: now.entries()})
 	}
-	for _, rule := range c.Rules {
-		if rt := last.compiled[rule]; rt != nil {
-			keep(rule, rt)
-		} else {
-			fresh = append(fresh, rule)
-		}
-	}
-	if len(fresh) > 0 {
-		gone := make(map[identity]*route)
-		for rule, rt := range last.compiled {
-			if t.compiled[rule] == nil {
-				gone[rule.identity()] = rt
-			}
-		}
-		for _, rule := range fresh {
-			if rt := gone[rule.identity()]; rt != nil && reflect.DeepEqual(rt.rule, rule) {
-				keep(rule, rt)
-			} else {
-				keep(rule, p.compileRule(rule))
-			}
-		}
+	for len(old) > 0 {
+		leave()
 	}
 	if c.DefaultBackend != (upstream.Key{}) {
-		t.keys[c.DefaultBackend] = struct{}{}
 		t.fallback, t.fallbackKey = p.forwarder(p.Pools.Pool(c.DefaultBackend), nil), c.DefaultBackend
+	}
+	if t.keys = last.keys; !sameKeys {
+		t.keys = t.collectKeys(len(last.keys))
 	}
 	t.unmatched = p.recorder(nil)
 	var conflicts []router.Conflict
-	t.routes, conflicts = router.Build(entries, last.routes)
-	t.clientCerts = newClientCerts(c.Rules, t.routes)
+	t.routes, conflicts = last.routes.With(changed)
+	t.clientCerts = newClientCerts(t.hosts, t.routes)
 	return t, conflicts
+}
+
+// collectKeys returns the backends of all hosts and the fallback.
+func (t *Table) collectKeys(expected int) map[upstream.Key]struct{} {
+	keys := make(map[upstream.Key]struct{}, expected)
+	for _, h := range t.hosts {
+		for _, k := range h.keys {
+			keys[k] = struct{}{}
+		}
+	}
+	if t.fallbackKey != (upstream.Key{}) {
+		keys[t.fallbackKey] = struct{}{}
+	}
+	return keys
 }
 
 // compileRule is the only place where a rule's plain data becomes behaviour.

@@ -12,8 +12,10 @@ import (
 
 func handlers(t *Table) map[string]any {
 	m := make(map[string]any)
-	for rule, rt := range t.compiled {
-		m[rule.Host+rule.Path] = rt
+	for _, h := range t.hosts {
+		for i, rt := range h.routes {
+			m[h.rules.Rules[i].Host+h.rules.Rules[i].Path] = rt
+		}
 	}
 	return m
 }
@@ -30,11 +32,11 @@ func TestUnchangedRulesKeepTheirHandlers(t *testing.T) {
 		}
 	}
 	rules := make()
-	first, _ := p.Compile(Config{Rules: rules})
+	first, _ := p.Compile(Config{Hosts: ByHost(rules)})
 	p.Swap(first)
 
-	same, _ := p.Compile(Config{Rules: rules})
-	equal, _ := p.Compile(Config{Rules: make()})
+	same, _ := p.Compile(Config{Hosts: ByHost(rules)})
+	equal, _ := p.Compile(Config{Hosts: ByHost(make())})
 	for name, next := range map[string]*Table{"the same pointers": same, "equal rules": equal} {
 		for route, h := range handlers(first) {
 			if handlers(next)[route] != h {
@@ -46,7 +48,7 @@ func TestUnchangedRulesKeepTheirHandlers(t *testing.T) {
 	changed := make()
 	changed[0].Backend.Port = "81"
 	changed[1].Answer = Answer{503, "policy-refused"}
-	next, _ := p.Compile(Config{Rules: changed})
+	next, _ := p.Compile(Config{Hosts: ByHost(changed)})
 	for _, route := range []string{"a.example/", "a.example/p"} {
 		if handlers(next)[route] == handlers(first)[route] {
 			t.Errorf("%s changed but has its old handler", route)
@@ -66,11 +68,11 @@ func TestTableSaysWhatIsServed(t *testing.T) {
 	younger := rule("a.example", "/", upstream.Key{Namespace: "other", Service: "web", Port: "80"})
 	younger.Origin.Created = time.Unix(2, 0)
 	config := Config{
-		Rules: []*Rule{
+		Hosts: ByHost([]*Rule{
 			younger, older,
 			{Host: "b.example", Path: "/x", PathType: router.Exact, Answer: Answer{503, "policy-refused"}, Backend: upstream.Key{Service: "unused"}},
 			{Host: "c.example", PathType: router.HostOnly},
-		},
+		}),
 		DefaultBackend: upstream.Key{Namespace: "infra", Service: "default", Port: "80"},
 	}
 	table, conflicts := p.Compile(config)

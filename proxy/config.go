@@ -2,23 +2,60 @@ package proxy
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
 )
 
-// Config is everything a Proxy serves, as plain data. The order of Rules has no meaning.
+// Config is everything a Proxy serves, as plain data.
 type Config struct {
-	// Rules must not change once they were given to Compile. A rule that is the same in the
-	// next Config should be the same pointer: it is the cheapest way to see that nothing
-	// changed. Equal rules behind different pointers are recognised too.
-	Rules []*Rule
+	// Hosts has each host once, in the order of Host. It must not change once it was given to
+	// Compile. A host that is the same in the next Config should be the same pointer, which
+	// costs nothing; then its Rules that are the same should be, and last Rules are compared.
+	Hosts []*HostRules
 	// DefaultBackend answers what no Rule matches. The zero Key answers 404.
 	DefaultBackend upstream.Key
 	// Trust is of the forwarding fields, beside the Proxy's TrustedProxies.
 	Trust policy.Trust
 }
+
+// Rules are those of all hosts. The slice is the caller's.
+func (c Config) Rules() []*Rule {
+	var all []*Rule
+	for _, h := range c.Hosts {
+		all = append(all, h.Rules...)
+	}
+	return all
+}
+
+// HostRules is all the rules of one host. Their order has no meaning.
+type HostRules struct {
+	Host  string // as in Rule, where it is the same in each of Rules
+	Rules []*Rule
+}
+
+// ByHost makes Config.Hosts of rules in any order.
+func ByHost(rules []*Rule) []*HostRules {
+	var hosts []*HostRules
+	byKey := make(map[string]*HostRules)
+	for _, r := range rules {
+		key := router.HostKey(r.Host)
+		h := byKey[key]
+		if h == nil {
+			h = &HostRules{Host: r.Host}
+			byKey[key] = h
+			hosts = append(hosts, h)
+		}
+		h.Rules = append(h.Rules, r)
+	}
+	slices.SortFunc(hosts, compareHosts)
+	return hosts
+}
+
+func compareHosts(a, b *HostRules) int { return strings.Compare(a.Host, b.Host) }
 
 // Rule is the plain-data input of one route. Two Rules that are deeply equal behave alike,
 // so a rule that did not change keeps its compiled handler from one table to the next.

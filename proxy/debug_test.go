@@ -73,12 +73,12 @@ func TestDebugHeaderSays(t *testing.T) {
 	})
 	web := rule("a.example", "/", webKey)
 	web.Policies = &policy.Set{HSTS: "max-age=1", AppRoot: "/app"}
-	f := newFront(t, Config{Rules: []*Rule{
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{
 		web,
 		{Host: "a.example", Path: "/closed\x01\"", PathType: router.Prefix, Origin: router.Origin{Namespace: "shop", Name: "ing"}, Answer: Answer{503, "policy-refused"}},
 		rule("a.example", "/empty", chatKey),
 		rule("a.example", "/dead", upstream.Key{Namespace: "shop", Service: "dead", Port: "80"}),
-	}}, func(f *front) { f.DebugClients = prefixes("127.0.0.0/8") })
+	})}, func(f *front) { f.DebugClients = prefixes("127.0.0.0/8") })
 	b := &proxytest.Backend{Handler: forged}
 	f.lead(t, webKey, b)
 	f.pools.Pool(upstream.Key{Namespace: "shop", Service: "dead", Port: "80"}).Set(upstream.Resolution{Addresses: []upstream.Address{{Host: "127.0.0.1", Port: 1}}})

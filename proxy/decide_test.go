@@ -38,7 +38,7 @@ func TestDecideIsWhatIsServed(t *testing.T) {
 		{Host: "only.example", PathType: router.HostOnly},
 	}
 	for _, fallback := range []upstream.Key{{}, {Namespace: "n", Service: "rest", Port: "80"}} {
-		table, _ := p.Compile(Config{Rules: rules, DefaultBackend: fallback})
+		table, _ := p.Compile(Config{Hosts: ByHost(rules), DefaultBackend: fallback})
 		p.Swap(table)
 		for _, tt := range []struct{ method, url string }{
 			{"GET", "http://a.example/"},
@@ -108,7 +108,7 @@ func TestCandidatesOfADecision(t *testing.T) {
 	p := New(pools)
 	winner := &Rule{Host: "a.example", Path: "/", PathType: router.Prefix, Origin: router.Origin{Name: "a"}}
 	loser := &Rule{Host: "a.example", Path: "/", PathType: router.Prefix, Origin: router.Origin{Name: "b"}, Backend: upstream.Key{Service: "b"}}
-	table, _ := p.Compile(Config{Rules: []*Rule{loser, winner}})
+	table, _ := p.Compile(Config{Hosts: ByHost([]*Rule{loser, winner})})
 	d := p.Decide(table, asked(t, "GET", "http://a.example/x"))
 	got := table.Candidates(&d)
 	if len(got) != 2 || got[0] != (Candidate{Rule: winner}) || got[1] != (Candidate{Rule: loser, Loss: router.Displaced, By: winner}) {

@@ -72,7 +72,7 @@ func pagesRule(set policy.Set) *Rule {
 
 func TestErrorPage(t *testing.T) {
 	set := policy.Set{Errors: policy.Errors{Codes: []int{401, 403, 404, 413, 503}}, BodySize: 10, Auth: nil}
-	f := newFront(t, Config{Rules: []*Rule{pagesRule(set)}}, nil)
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{pagesRule(set)})}, nil)
 	f.lead(t, webKey, failing())
 	f.lead(t, pagesKey, pages("own", 299))
 	c := client(t, nil)
@@ -129,7 +129,7 @@ func TestErrorPageOfADenial(t *testing.T) {
 		Errors: policy.Errors{Codes: []int{403}},
 		Access: &policy.Access{Deny: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
 	}
-	f := newFront(t, Config{Rules: []*Rule{pagesRule(set)}}, nil)
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{pagesRule(set)})}, nil)
 	f.lead(t, webKey, &proxytest.Backend{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the backend was reached") })})
 	f.lead(t, pagesKey, pages("own", 200))
 	resp, _ := do(t, client(t, nil), request(t, "GET", "http://"+f.http()+"/", nil))
@@ -143,7 +143,7 @@ func TestErrorPageOfADenial(t *testing.T) {
 
 // What is recorded of a request is what became of it at its own backend.
 func TestErrorPageIsNotRecorded(t *testing.T) {
-	f := newFront(t, Config{Rules: []*Rule{pagesRule(policy.Set{Errors: policy.Errors{Codes: []int{404}}})}}, nil)
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{pagesRule(policy.Set{Errors: policy.Errors{Codes: []int{404}}})})}, nil)
 	f.lead(t, webKey, failing())
 	f.lead(t, pagesKey, pages("own", 404))
 	r := request(t, "GET", "http://"+f.http()+"/", nil)
@@ -174,7 +174,7 @@ func TestErrorPageFails(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			rule := pagesRule(policy.Set{Errors: policy.Errors{Codes: []int{404, 502}, PassOn: tt.passOn}})
 			rule.ErrorBackend = lastKey
-			f := newFront(t, Config{Rules: []*Rule{rule}}, nil)
+			f := newFront(t, Config{Hosts: ByHost([]*Rule{rule})}, nil)
 			f.lead(t, webKey, failing())
 			f.pools.Pool(pagesKey).Set(tt.own)
 			if tt.lead {
@@ -192,7 +192,7 @@ func TestErrorPageFails(t *testing.T) {
 
 // While a backend has no endpoints its default backend gets the requests as they are.
 func TestStandIn(t *testing.T) {
-	f := newFront(t, Config{Rules: []*Rule{pagesRule(policy.Set{Errors: policy.Errors{Codes: []int{503}}})}}, nil)
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{pagesRule(policy.Set{Errors: policy.Errors{Codes: []int{503}}})})}, nil)
 	f.lead(t, pagesKey, pages("own", 503))
 	c := client(t, nil)
 	resp, body := do(t, c, request(t, "POST", "http://"+f.http()+"/p?q", strings.NewReader("12345")))
@@ -214,7 +214,7 @@ func TestStandIn(t *testing.T) {
 
 // A WebSocket that is refused becomes no tunnel to the pages.
 func TestErrorPageOfAnUpgrade(t *testing.T) {
-	f := newFront(t, Config{Rules: []*Rule{pagesRule(policy.Set{Errors: policy.Errors{Codes: []int{404}}})}}, nil)
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{pagesRule(policy.Set{Errors: policy.Errors{Codes: []int{404}}})})}, nil)
 	f.lead(t, webKey, failing())
 	f.lead(t, pagesKey, pages("own", 404))
 	c := dialRaw(t, f.http())

@@ -169,9 +169,9 @@ func TestTrailers(t *testing.T) {
 func TestInterimResponses(t *testing.T) {
 	early := "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n"
 	answer := "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-	f := newFront(t, Config{Rules: []*Rule{
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{
 		rule("a.example", "/two", webKey), rule("a.example", "/many", upstream.Key{Namespace: "shop", Service: "many", Port: "80"}),
-	}}, nil)
+	})}, nil)
 	f.lead(t, webKey, &proxytest.Backend{Raw: proxytest.Script(proxytest.Reply{Bytes: early + early + answer, End: proxytest.Close})})
 	f.lead(t, upstream.Key{Namespace: "shop", Service: "many", Port: "80"},
 		&proxytest.Backend{Raw: proxytest.Script(proxytest.Reply{Bytes: strings.Repeat(early, maxInterim+1) + answer, End: proxytest.Close})})
@@ -440,7 +440,7 @@ func TestUpstreamFailures(t *testing.T) {
 		})}, upstream.Address{}, 502},
 	} {
 		t.Run(reason, func(t *testing.T) {
-			f := newFront(t, Config{Rules: []*Rule{rule("a.example", "/", webKey)}}, func(f *front) {
+			f := newFront(t, Config{Hosts: ByHost([]*Rule{rule("a.example", "/", webKey)})}, func(f *front) {
 				f.setPools(upstream.Options{AllowLocal: true, ResponseHeaderTimeout: 50 * time.Millisecond})
 			})
 			if tt.backend != nil {
@@ -461,7 +461,7 @@ func TestUpstreamFailures(t *testing.T) {
 }
 
 func TestRecordOfARetriedRequest(t *testing.T) {
-	f := newFront(t, Config{Rules: []*Rule{rule("a.example", "/", webKey)}}, nil)
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{rule("a.example", "/", webKey)})}, nil)
 	bad := &proxytest.Backend{Raw: proxytest.Script(proxytest.Reply{End: proxytest.Reset})}
 	f.lead(t, webKey, bad, &proxytest.Backend{Handler: proxytest.Echo("web-2")})
 	c := client(t, nil)

@@ -178,7 +178,7 @@ func rule(host, path string, key upstream.Key) *Rule {
 // single starts a front whose only host, a.example, leads to one backend.
 func singleBackend(t *testing.T, b *proxytest.Backend, edit func(*front)) *front {
 	t.Helper()
-	f := newFront(t, Config{Rules: []*Rule{rule("a.example", "/", webKey)}}, edit)
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{rule("a.example", "/", webKey)})}, edit)
 	f.lead(t, webKey, b)
 	return f
 }

@@ -12,10 +12,10 @@ import (
 // and forwarded as it came, past every rule. It must never reach a backend.
 func TestOpaqueTargetReachesNoBackend(t *testing.T) {
 	b := &proxytest.Backend{Handler: proxytest.Echo("web-1")}
-	f := newFront(t, Config{Rules: []*Rule{
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{
 		rule("a.example", "/", webKey),
 		{Host: "a.example", Path: "/guarded", PathType: router.Prefix, Answer: Answer{503, "policy-refused"}},
-	}}, nil)
+	})}, nil)
 	f.lead(t, webKey, b)
 	for _, target := range []string{
 		"x:http://a.example/guarded/x", "http:guarded", "x:admin/../guarded", "http:///guarded", "ftp://a.example/guarded", "guarded", "*",
@@ -34,8 +34,8 @@ func TestOpaqueTargetReachesNoBackend(t *testing.T) {
 
 // Two instances that lead to each other must not send a request round for ever.
 func TestCircleEnds(t *testing.T) {
-	first := newFront(t, Config{Rules: []*Rule{rule("a.example", "/", webKey)}}, nil)
-	second := newFront(t, Config{Rules: []*Rule{rule("a.example", "/", webKey)}}, nil)
+	first := newFront(t, Config{Hosts: ByHost([]*Rule{rule("a.example", "/", webKey)})}, nil)
+	second := newFront(t, Config{Hosts: ByHost([]*Rule{rule("a.example", "/", webKey)})}, nil)
 	first.toFront(second)
 	second.toFront(first)
 	resp, body := do(t, client(t, nil), request(t, "GET", "http://"+first.http(), nil))

@@ -48,7 +48,7 @@ type Proxy struct {
 // New returns a Proxy without a table: it answers 503 to everything until Swap.
 func New(pools *upstream.Registry) *Proxy {
 	p := &Proxy{Pools: pools, policies: newPolicies(pools)}
-	empty, _ := router.Build(nil, nil)
+	empty, _ := router.Build(nil)
 	p.table.Store(&Table{routes: empty, trust: p.trustOf(policy.Trust{})})
 	return p
 }

@@ -14,12 +14,12 @@ import (
 
 func TestAnswersWithoutABackend(t *testing.T) {
 	empty := upstream.Key{Namespace: "shop", Service: "empty", Port: "80"}
-	f := newFront(t, Config{Rules: []*Rule{
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{
 		rule("a.example", "/app", webKey),
 		rule("a.example", "/empty", empty),
 		{Host: "a.example", Path: "/closed", PathType: router.Prefix, Answer: Answer{503, "policy-refused"}},
 		{Host: "bare.example", PathType: router.HostOnly},
-	}}, nil)
+	})}, nil)
 	f.lead(t, webKey, &proxytest.Backend{Handler: proxytest.Echo("web-1")})
 	f.pools.Pool(empty).Set(upstream.Resolution{Reason: "service-not-found"})
 
@@ -97,7 +97,7 @@ func TestBeforeTheFirstTable(t *testing.T) {
 
 func TestDefaultBackend(t *testing.T) {
 	key := upstream.Key{Namespace: "infra", Service: "default", Port: "80"}
-	f := newFront(t, Config{Rules: []*Rule{rule("a.example", "/app", webKey)}, DefaultBackend: key}, nil)
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{rule("a.example", "/app", webKey)}), DefaultBackend: key}, nil)
 	f.lead(t, key, &proxytest.Backend{Handler: proxytest.Echo("default-1")})
 	for _, host := range []string{"a.example", "b.example"} {
 		r := request(t, "GET", "http://"+f.http()+"/none", nil)
@@ -153,9 +153,9 @@ func TestPanicCostsOneRequest(t *testing.T) {
 	})
 	broken := rule("a.example", "/broken", webKey)
 	late := rule("a.example", "/late", webKey)
-	table, _ := f.Compile(Config{Rules: []*Rule{rule("a.example", "/", webKey), broken, late}})
-	table.compiled[broken].handler = panicking{}
-	table.compiled[late].handler = panicking{after: true}
+	table, _ := f.Compile(Config{Hosts: ByHost([]*Rule{rule("a.example", "/", webKey), broken, late})})
+	table.hosts[0].routes[1].handler = panicking{}
+	table.hosts[0].routes[2].handler = panicking{after: true}
 	f.Swap(table)
 	c := client(t, nil)
 

@@ -146,7 +146,7 @@ func TestShutdownWaitsForTunnels(t *testing.T) {
 func TestDrainTimeoutCuts(t *testing.T) {
 	g := newGate()
 	defer close(g.open)
-	f := newFront(t, Config{Rules: []*Rule{rule("a.example", "/", webKey), rule("a.example", "/chat", chatKey)}},
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{rule("a.example", "/", webKey), rule("a.example", "/chat", chatKey)})},
 		func(f *front) { f.server.DrainTimeout = 50 * time.Millisecond })
 	f.lead(t, webKey, &proxytest.Backend{Handler: g})
 	f.lead(t, chatKey, &proxytest.Backend{Handler: proxytest.WebSocket("chat-1")})

@@ -16,22 +16,31 @@ type clientCerts struct {
 	hosts  map[string]string // by the Host of a rule; only those that ask
 }
 
-// newClientCerts is nil when no rule asks for a certificate.
-func newClientCerts(rules []*Rule, routes *router.Table) *clientCerts {
-	var c *clientCerts
-	known := make(map[*policy.ClientCert]string)
+// demandOf returns what the rules of one host ask for, "" for nothing.
+func demandOf(rules []*Rule) string {
+	var demand *policy.ClientCert
 	for _, r := range rules {
-		if r.Policies == nil || r.Policies.ClientCert == nil {
+		if r.Policies != nil && r.Policies.ClientCert != nil {
+			demand = r.Policies.ClientCert
+		}
+	}
+	if demand == nil {
+		return ""
+	}
+	return demand.Identity()
+}
+
+// newClientCerts is nil when no host asks for a certificate.
+func newClientCerts(hosts []*compiledHost, routes *router.Table) *clientCerts {
+	var c *clientCerts
+	for _, h := range hosts {
+		if h.demand == "" {
 			continue
 		}
 		if c == nil {
 			c = &clientCerts{routes, make(map[string]string)}
 		}
-		demand := r.Policies.ClientCert
-		if known[demand] == "" {
-			known[demand] = demand.Identity()
-		}
-		c.hosts[r.Host] = known[demand]
+		c.hosts[h.rules.Host] = h.demand
 	}
 	return c
 }

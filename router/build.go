@@ -2,6 +2,7 @@ package router
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -9,81 +10,108 @@ import (
 // Build makes a Table of routes, which must hold no nil, and returns what was left out of
 // it because another route claims the same requests. The order of routes has no meaning,
 // but for two that differ in nothing but their Handler: the first is served.
-//
-// prev may be nil. It never changes the result: a host whose routes are the same pointers
-// in the same order as in prev shares prev's work. Nothing else of prev is kept alive.
-func Build(routes []*Route, prev *Table) (*Table, []Conflict) {
-	groups := groupByHost(routes, prev.size())
-	t := &Table{hosts: make(map[string]*host, len(groups))}
-	var disputed []*host
+func Build(routes []*Route) (*Table, []Conflict) {
+	return (*Table)(nil).With(groupByHost(routes))
+}
+
+// HostRoutes is all the routes of one host.
+type HostRoutes struct {
+	Host   string   // as in Route.Host, which is the same host in each of Routes
+	Routes []*Route // in any order; With keeps no reference to the slice
+}
+
+// With returns the Table that Build makes of the routes of t with those of some hosts replaced,
+// and all its Conflicts. A host without Routes is removed. None may be in hosts twice, in
+// whatever spelling. t, which may be nil, does not change; nothing of it but the other hosts is
+// kept alive.
+func (t *Table) With(hosts []HostRoutes) (*Table, []Conflict) {
+	if t == nil {
+		t = new(Table)
+	}
+	next := &Table{hosts: maps.Clone(t.hosts), routes: t.routes}
+	if next.hosts == nil {
+		next.hosts = make(map[string]*host, len(hosts))
+	}
+	order, disputed := make([]change, 0, len(hosts)), make([]change, 0, len(hosts))
 	var b builder
-	for _, g := range groups {
-		h := prev.host(g.key)
-		if h == nil || !slices.Equal(h.input, g.routes) {
-			h = b.host(g.key, g.routes)
+	for _, r := range hosts {
+		h := b.host(HostKey(r.Host), r)
+		if old := next.hosts[h.key]; old != nil {
+			next.routes -= len(old.routes)
 		}
-		if len(h.routes) == 0 {
-			continue
+		next.routes += len(h.routes)
+		if len(h.routes) > 0 {
+			next.hosts[h.key] = h
+		} else {
+			delete(next.hosts, h.key)
 		}
-		t.hosts[g.key] = h
-		if len(h.lost) > 0 {
-			disputed = append(disputed, h)
-		}
+		order = append(order, change{h, len(h.routes) > 0})
+		disputed = append(disputed, change{h, len(h.lost) > 0})
 	}
-	return t, t.conflicts(disputed)
+	next.order, next.disputed = replaced(t.order, order), replaced(t.disputed, disputed)
+	return next, next.conflicts()
 }
 
-func (t *Table) size() int {
-	if t == nil {
-		return 0
-	}
-	return len(t.hosts)
+// change says of a host, known by its key, whether it is part of a list from now on.
+type change struct {
+	*host
+	has bool
 }
 
-func (t *Table) host(key string) *host {
-	if t == nil {
+// replaced returns list, which is in the order of compareHosts, with changes made to it. A list
+// that stays the same is returned as it is.
+func replaced(list []*host, changes []change) []*host {
+	slices.SortFunc(changes, func(a, b change) int { return compareHosts(a.host, b.host) })
+	next := make([]*host, 0, len(list)+len(changes))
+	rest, differs := list, false
+	for _, c := range changes {
+		at, had := slices.BinarySearchFunc(rest, c.host, compareHosts)
+		next, rest = append(next, rest[:at]...), rest[at:]
+		if had {
+			rest = rest[1:]
+		}
+		if c.has {
+			next = append(next, c.host)
+		}
+		differs = differs || had || c.has
+	}
+	if !differs {
+		return list
+	}
+	if next = append(next, rest...); len(next) == 0 {
 		return nil
 	}
-	return t.hosts[key]
+	return next
 }
 
-// group is the routes of one host, in the order they were given.
-type group struct {
-	key    string
-	size   int
-	routes []*Route
-}
-
-// groupByHost sorts routes by host in linear time. The groups share one array. There will
-// be about as many as expected.
-func groupByHost(routes []*Route, expected int) []group {
-	groups := make([]group, 0, expected+1)
-	index := make(map[string]int32, expected+1)
+// groupByHost sorts routes by host in linear time. The groups share one array.
+func groupByHost(routes []*Route) []HostRoutes {
+	var groups []HostRoutes
+	index := make(map[string]int32)
 	of := make([]int32, len(routes))
+	var sizes []int
 	for i, r := range routes {
 		if i > 0 && r.Host == routes[i-1].Host {
 			of[i] = of[i-1]
 		} else {
-			key := hostKey(r.Host)
+			key := HostKey(r.Host)
 			g, ok := index[key]
 			if !ok {
 				g = int32(len(groups))
 				index[key] = g
-				groups = append(groups, group{key: key})
+				groups, sizes = append(groups, HostRoutes{Host: r.Host}), append(sizes, 0)
 			}
 			of[i] = g
 		}
-		groups[of[i]].size++
+		sizes[of[i]]++
 	}
 	all := make([]*Route, len(routes))
-	for i := range groups {
-		n := groups[i].size
-		groups[i].routes = all[:0:n]
-		all = all[n:]
+	for i, n := range sizes {
+		groups[i].Routes, all = all[:0:n], all[n:]
 	}
 	for i, r := range routes {
 		g := &groups[of[i]]
-		g.routes = append(g.routes, r)
+		g.Routes = append(g.Routes, r)
 	}
 	return groups
 }
@@ -128,12 +156,12 @@ type builder struct {
 	claims []claim
 }
 
-// host builds a host. It keeps no reference to input.
-func (b *builder) host(key string, input []*Route) *host {
-	h := &host{key: key, input: slices.Clone(input)}
+// host builds a host.
+func (b *builder) host(key string, input HostRoutes) *host {
+	h := &host{key: key, name: input.Host}
 	b.claims = b.claims[:0]
 	var only *Route
-	for _, r := range input {
+	for _, r := range input.Routes {
 		switch r.PathType {
 		case Exact, Prefix, ImplementationSpecific:
 			b.claims = append(b.claims, claim{ruleMatch(r.Path, r.PathType), r})
@@ -148,7 +176,7 @@ func (b *builder) host(key string, input []*Route) *host {
 		}
 	}
 	if len(b.claims) == 0 {
-		if key != "" {
+		if key != "" && only != nil {
 			h.routes = []*Route{only}
 		}
 		return h

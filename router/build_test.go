@@ -13,7 +13,7 @@ import (
 )
 
 func TestBuildEmpty(t *testing.T) {
-	table, conflicts := Build(nil, nil)
+	table, conflicts := Build(nil)
 	if len(conflicts) != 0 || len(table.Routes()) != 0 || table.String() != "" {
 		t.Errorf("Build(nil) = %q, %v, want nothing", table, conflicts)
 	}
@@ -45,12 +45,12 @@ func TestBuildOrderHasNoMeaning(t *testing.T) {
 			}
 			return s
 		}
-		first, firstConflicts := Build(routes, nil)
+		first, firstConflicts := Build(routes)
 		for range 5 {
 			shuffled := slices.Clone(routes)
 			rnd.Shuffle(len(routes), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 			// A Table to share with must make no difference either.
-			table, conflicts := Build(shuffled, first)
+			table, conflicts := upon(first, shuffled)
 			if got, want := table.String(), first.String(); got != want {
 				t.Fatalf("seed %d: dump\n%s\nin another order\n%s", seed, want, got)
 			}
@@ -73,7 +73,7 @@ func TestBuildOrderOfNearTwins(t *testing.T) {
 		{{Host: "a", PathType: HostOnly, Target: "1"}, {Host: "a", PathType: HostOnly, Target: "2"}},
 	} {
 		for _, order := range [][]*Route{{twins[0], twins[1]}, {twins[1], twins[0]}} {
-			if table, _ := Build(order, nil); !slices.Equal(table.Routes(), twins[:1]) {
+			if table, _ := Build(order); !slices.Equal(table.Routes(), twins[:1]) {
 				t.Errorf("of\n%sgot\n%swant the first", list(order), list(table.Routes()))
 			}
 		}
@@ -81,11 +81,12 @@ func TestBuildOrderOfNearTwins(t *testing.T) {
 }
 
 // A chain of random edits, each built upon the last Table, is as if each was built alone.
-func TestBuildUponPrevious(t *testing.T) {
+func TestWithIsBuild(t *testing.T) {
 	for seed := range 20 {
 		rnd := rand.New(rand.NewPCG(3, uint64(seed)))
 		routes := randomRoutes(rnd)
 		var prev *Table
+		var before []*Route
 		for step := range 40 {
 			for range rnd.IntN(4) {
 				switch at := rnd.IntN(len(routes) + 1); rnd.IntN(4) {
@@ -107,8 +108,8 @@ func TestBuildUponPrevious(t *testing.T) {
 					rnd.Shuffle(len(routes), func(i, j int) { routes[i], routes[j] = routes[j], routes[i] })
 				}
 			}
-			got, gotConflicts := Build(routes, prev)
-			want, wantConflicts := Build(routes, nil)
+			got, gotConflicts := prev.With(edits(before, routes))
+			want, wantConflicts := Build(routes)
 			if !slices.Equal(got.Routes(), want.Routes()) {
 				t.Fatalf("seed %d step %d: routes\n%s\nbuilt alone\n%s", seed, step, list(got.Routes()), list(want.Routes()))
 			}
@@ -119,39 +120,69 @@ func TestBuildUponPrevious(t *testing.T) {
 			if !reflect.DeepEqual(got, want) {
 				t.Fatalf("seed %d step %d: the tables differ", seed, step)
 			}
-			prev = got
+			prev, before = got, routes
 		}
 	}
 }
 
-func TestBuildSharesUnchangedHosts(t *testing.T) {
+// edits are the hosts whose routes are others, or in another order, after than before.
+func edits(before, after []*Route) []HostRoutes {
+	had := make(map[string]HostRoutes)
+	for _, g := range groupByHost(before) {
+		had[HostKey(g.Host)] = g
+	}
+	var changed []HostRoutes
+	for _, g := range groupByHost(after) {
+		if !slices.Equal(had[HostKey(g.Host)].Routes, g.Routes) {
+			changed = append(changed, g)
+		}
+		delete(had, HostKey(g.Host))
+	}
+	for _, g := range had {
+		changed = append(changed, HostRoutes{Host: g.Host})
+	}
+	return changed
+}
+
+// upon is the Table of routes, made by replacing every host of t.
+func upon(t *Table, routes []*Route) (*Table, []Conflict) {
+	hosts := groupByHost(routes)
+	for _, h := range t.order {
+		if !slices.ContainsFunc(hosts, func(r HostRoutes) bool { return HostKey(r.Host) == h.key }) {
+			hosts = append(hosts, HostRoutes{Host: h.name})
+		}
+	}
+	return t.With(hosts)
+}
+
+func TestWithSharesUnchangedHosts(t *testing.T) {
 	routes := fleet(20)
-	first, _ := Build(routes, nil)
+	first, _ := Build(routes)
 	changed := *routes[0]
 	changed.Target = "other"
 	edited := slices.Clone(routes)
 	edited[0] = &changed
-	second, _ := Build(edited, first)
+	second, _ := first.With(edits(routes, edited))
 	for key, h := range second.hosts {
 		shared := h == first.hosts[key]
-		if want := key != hostKey(changed.Host); shared != want {
+		if want := key != HostKey(changed.Host); shared != want {
 			t.Errorf("host %s: shared %v, want %v", keyHost(key), shared, want)
 		}
 	}
 	// A host with one route less is another host.
-	third, _ := Build(edited[1:], second)
-	if key := hostKey(changed.Host); third.hosts[key] == second.hosts[key] {
+	third, _ := second.With(edits(edited, edited[1:]))
+	if key := HostKey(changed.Host); third.hosts[key] == second.hosts[key] {
 		t.Errorf("host %s lost a route and was shared", key)
 	}
 }
 
 // A Table built upon another keeps alive neither it nor the routes it does not serve.
-func TestBuildKeepsNothingOfPrevious(t *testing.T) {
+func TestWithKeepsNothingOfPrevious(t *testing.T) {
 	routes := fleet(20)
-	prev, _ := Build(routes, nil)
+	prev, _ := Build(routes)
 	table, route := weak.Make(prev), weak.Make(routes[0])
-	next, _ := Build(routes[1:], prev)
-	routes, prev = nil, nil //nolint:ineffassign // what they held must not be kept alive by them
+	next, _ := prev.With(edits(routes, routes[1:]))
+	routes, prev = nil, nil // what they held must not be kept alive by them
 	deadline := time.Now().Add(10 * time.Second)
 	for table.Value() != nil || route.Value() != nil {
 		if time.Now().After(deadline) {
@@ -165,7 +196,7 @@ func TestBuildKeepsNothingOfPrevious(t *testing.T) {
 func TestBuildDoesNotKeepOrChangeItsInput(t *testing.T) {
 	routes := fleet(5)
 	given := slices.Clone(routes)
-	table, _ := Build(routes, nil)
+	table, _ := Build(routes)
 	if !slices.Equal(routes, given) {
 		t.Fatal("Build changed the order of its input")
 	}
@@ -174,7 +205,7 @@ func TestBuildDoesNotKeepOrChangeItsInput(t *testing.T) {
 	if got := table.String(); got != want {
 		t.Errorf("the table changed with the slice it was built from:\n%s", got)
 	}
-	again, _ := Build(given, table)
+	again, _ := upon(table, given)
 	if got := again.String(); got != want {
 		t.Errorf("built upon it:\n%s\nwant\n%s", got, want)
 	}

@@ -158,7 +158,10 @@ func (r *Route) depth() int {
 // Hosts returns the hosts that have routes, in the order of the dump: "*" stands for the
 // hostless ones.
 func (t *Table) Hosts() []string {
-	hosts := t.sorted()
+	if t == nil {
+		return nil
+	}
+	hosts := t.order
 	names := make([]string, len(hosts))
 	for i, h := range hosts {
 		names[i] = keyHost(h.key)

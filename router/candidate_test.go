@@ -68,7 +68,7 @@ func TestCandidates(t *testing.T) {
 		{"", "/x", `
 			hostless OtherPath`},
 	} {
-		table, _ := Build(mustRoutes(t, routes), nil)
+		table, _ := Build(mustRoutes(t, routes))
 		got := make(map[string]string)
 		for _, c := range table.Candidates(tt.host, tt.path) {
 			text := c.Loss.String()
@@ -97,7 +97,7 @@ func TestCandidatesAgreeWithLookup(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 11))
 	for range 2000 {
 		routes := randomRoutes(rnd)
-		table, conflicts := Build(routes, nil)
+		table, conflicts := Build(routes)
 		lost := make(map[*Route]bool)
 		for _, c := range conflicts {
 			lost[c.Loser] = true
@@ -117,7 +117,7 @@ func TestCandidatesAgreeWithLookup(t *testing.T) {
 				if lost[c.Route] && c.Loss == Won || !lost[c.Route] && c.Loss == Displaced {
 					t.Fatalf("%s%s: conflict loser %v is %s\n%s", host, path.Match, lost[c.Route], c.Loss, table)
 				}
-				alone, _ := Build([]*Route{c.Route}, nil)
+				alone, _ := Build([]*Route{c.Route})
 				answered, _ := alone.Lookup(host, path.Match)
 				if c.Loss == OtherPath && answered != nil || c.Loss != OtherPath && c.Loss != OtherHost && answered == nil {
 					t.Fatalf("%s%s: %s of %+v, but alone it answers %v", host, path.Match, c.Loss, c.Route, answered != nil)
@@ -134,7 +134,7 @@ func TestCandidatesAgreeWithLookup(t *testing.T) {
 }
 
 func TestHosts(t *testing.T) {
-	table, _ := Build(mustRoutes(t, "b.com / Prefix b\n*.b.com / Prefix w\n* / Prefix h\nA.com / Prefix a"), nil)
+	table, _ := Build(mustRoutes(t, "b.com / Prefix b\n*.b.com / Prefix w\n* / Prefix h\nA.com / Prefix a"))
 	if got := table.Hosts(); !slices.Equal(got, []string{"a.com", "b.com", "*.b.com", "*"}) {
 		t.Error(got)
 	}

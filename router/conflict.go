@@ -2,7 +2,6 @@ package router
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 )
 
@@ -35,7 +34,7 @@ func (c Conflict) String() string {
 }
 
 func describe(r *Route) string {
-	host, path := keyHost(hostKey(r.Host)), ""
+	host, path := keyHost(HostKey(r.Host)), ""
 	if r.PathType != Default {
 		path = " " + strconv.Quote(r.Path)
 	}
@@ -43,10 +42,9 @@ func describe(r *Route) string {
 }
 
 // conflicts returns what the hosts lost, in dump order.
-func (t *Table) conflicts(disputed []*host) []Conflict {
-	slices.SortFunc(disputed, func(a, b *host) int { return compareKeys(a.key, b.key) })
+func (t *Table) conflicts() []Conflict {
 	var cs []Conflict
-	for _, h := range disputed {
+	for _, h := range t.disputed {
 		origin := "http://" + t.exampleHost(h.key)
 		for _, l := range h.lost {
 			path := l.path

@@ -142,7 +142,7 @@ func TestConflicts(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			table, conflicts := Build(mustRoutes(t, tt.routes), nil)
+			table, conflicts := Build(mustRoutes(t, tt.routes))
 			var targets, got []string
 			for _, r := range table.Routes() {
 				targets = append(targets, r.Target)
@@ -166,11 +166,11 @@ func TestConflictExampleFollowsOtherHosts(t *testing.T) {
 		*.foo.com /a Prefix a n/a
 		*.foo.com /a Prefix b n/b
 		any-host.foo.com / Prefix c n/c`)
-	table, conflicts := Build(routes[:2], nil)
+	table, conflicts := Build(routes[:2])
 	if got, want := conflicts[0].Example, "http://any-host.foo.com/a"; got != want {
 		t.Errorf("example %s, want %s", got, want)
 	}
-	_, conflicts = Build(routes, table)
+	_, conflicts = upon(table, routes)
 	if got, want := conflicts[0].Example, "http://any-host-2.foo.com/a"; got != want {
 		t.Errorf("example with that host taken %s, want %s", got, want)
 	}
@@ -181,7 +181,7 @@ func TestConflictTimeZone(t *testing.T) {
 	utc := mustRoutes(t, "foo.com /a Prefix x n/i 1")[0]
 	local := *utc
 	local.Origin.Created = utc.Origin.Created.In(time.FixedZone("east", 3600))
-	if _, conflicts := Build([]*Route{utc, &local}, nil); len(conflicts) != 0 {
+	if _, conflicts := Build([]*Route{utc, &local}); len(conflicts) != 0 {
 		t.Errorf("conflicts %v, want none", conflicts)
 	}
 }
@@ -204,7 +204,7 @@ func TestConflictString(t *testing.T) {
 			`Default on * of n/a to n/y:80 matches the same requests as Default on * of n/a to n/x:80, like http://any-host/; the latter is served: it comes first by target`,
 		},
 	} {
-		_, conflicts := Build(mustRoutes(t, tt.routes), nil)
+		_, conflicts := Build(mustRoutes(t, tt.routes))
 		if len(conflicts) != 1 || conflicts[0].String() != tt.want {
 			t.Errorf("got  %v\nwant [%s]", conflicts, tt.want)
 		}

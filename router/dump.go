@@ -17,7 +17,11 @@ func (t *Table) WriteTo(w io.Writer) (int64, error) {
 	cw := &countingWriter{w: w}
 	bw := bufio.NewWriter(cw)
 	var line []byte
-	for _, h := range t.sorted() {
+	var hosts []*host
+	if t != nil {
+		hosts = t.order
+	}
+	for _, h := range hosts {
 		name := keyHost(h.key)
 		for _, r := range h.routes {
 			line = appendField(line[:0], name)

@@ -41,7 +41,7 @@ shop.example - Default shop/default:80 shop/web
 * /status Exact shop/status:80 shop/catch-all
 * - Default shop/other:80 shop/catch-all
 `
-	table, _ := Build(routes, nil)
+	table, _ := Build(routes)
 	var b bytes.Buffer
 	n, err := table.WriteTo(&b)
 	if err != nil || n != int64(b.Len()) {
@@ -68,13 +68,13 @@ shop.example - Default shop/default:80 shop/web
 
 // The dump reads back as the routes that make the same dump.
 func TestDumpReadsBack(t *testing.T) {
-	first, _ := Build(append(fleet(30), wideHost(100)...), nil)
+	first, _ := Build(append(fleet(30), wideHost(100)...))
 	text := first.String()
 	routes, err := parseRoutes(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, conflicts := Build(routes, nil)
+	second, conflicts := Build(routes)
 	if got := second.String(); got != text || len(conflicts) != 0 {
 		t.Errorf("dump:\n%s\nread back:\n%s\nconflicts %v", text, got, conflicts)
 	}
@@ -95,7 +95,7 @@ func (w *fullWriter) Write(p []byte) (int, error) {
 }
 
 func TestWriteToReturnsTheError(t *testing.T) {
-	table, _ := Build(fleet(1000), nil)
+	table, _ := Build(fleet(1000))
 	w := fullWriter(10_000)
 	if n, err := table.WriteTo(&w); n != 10_000 || !errors.Is(err, errFull) {
 		t.Errorf("WriteTo = %d, %v, want 10000 and the writer's error", n, err)

@@ -18,7 +18,7 @@ func Example() {
 		{Host: "shop.example", Path: "/", PathType: router.Prefix, Handler: answer("the shop")},
 		{Host: "shop.example", Path: "/api", PathType: router.Prefix, Handler: answer("its API")},
 		{PathType: router.Default, Handler: answer("no such host")},
-	}, nil)
+	})
 
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		host, err := router.CanonicalHost(r.Host)
@@ -58,7 +58,7 @@ func ExampleTable_Lookup() {
 		{Host: "shop.example", Path: "/cart", PathType: router.Prefix, Target: "shop/cart:80"},
 		{Host: "shop.example", Path: "/cart", PathType: router.Exact, Target: "shop/front:80"},
 		{Host: "*.example", Path: "/cart", PathType: router.Prefix, Target: "shop/wild:80"},
-	}, nil)
+	})
 	for _, request := range [][2]string{
 		{"shop.example", "/cart"},
 		{"shop.example", "/cart/items"},
@@ -89,7 +89,7 @@ func ExampleBuild_conflict() {
 	table, conflicts := router.Build([]*router.Route{
 		{Host: "shop.example", Path: "/api/", PathType: router.Prefix, Origin: newer, Target: "intruder/api:80"},
 		{Host: "Shop.Example", Path: "/api", PathType: router.Prefix, Origin: older, Target: "shop/api:80"},
-	}, nil)
+	})
 	_, _ = table.WriteTo(os.Stdout)
 	for _, c := range conflicts {
 		fmt.Printf("%s loses %s to %s\n", c.Loser.Origin, c.Example, c.Winner.Origin)
@@ -121,7 +121,7 @@ func ExamplePath_AsSlashes() {
 	table, _ := router.Build([]*router.Route{
 		{Host: "shop.example", Path: "/", PathType: router.Prefix, Target: "open"},
 		{Host: "shop.example", Path: "/files/private", PathType: router.Prefix, Target: "guarded"},
-	}, nil)
+	})
 	for _, escaped := range []string{"/files/a%2Fb", "/files%2Fprivate"} {
 		p, _ := router.CanonicalPath(escaped)
 		route, _ := table.Lookup("shop.example", p.Match)

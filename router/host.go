@@ -95,8 +95,9 @@ func canonicalLiteral(host string) (string, error) {
 // routes, the canonical name of an exact host, the name behind the "*" of a wildcard, which
 // begins with a dot, and "?" with the text of a host that no request can have.
 
-// hostKey returns the key of Route.Host.
-func hostKey(host string) string {
+// HostKey returns the key of Route.Host: the same for all spellings of a host, and another for
+// every other host.
+func HostKey(host string) string {
 	if host == "" {
 		return ""
 	}

@@ -123,9 +123,9 @@ func TestHostKey(t *testing.T) {
 		{"*.[::1]", "?*.[::1]", "*.[::1]"},
 		{"?foo.com", "??foo.com", "?foo.com"},
 	} {
-		key := hostKey(tt.host)
+		key := HostKey(tt.host)
 		if key != tt.key || keyHost(key) != tt.shown {
-			t.Errorf("hostKey(%q) = %q, shown as %q, want %q, %q", tt.host, key, keyHost(key), tt.key, tt.shown)
+			t.Errorf("HostKey(%q) = %q, shown as %q, want %q, %q", tt.host, key, keyHost(key), tt.key, tt.shown)
 		}
 	}
 }
@@ -151,7 +151,7 @@ func FuzzCanonicalHost(f *testing.F) {
 		if withPort, err := CanonicalHost(got + ":8080"); err != nil || withPort != got {
 			t.Errorf("CanonicalHost(%q) = %q, %v, want the port removed", got+":8080", withPort, err)
 		}
-		if key := hostKey(got); key != got {
+		if key := HostKey(got); key != got {
 			t.Errorf("a route for host %q is filed under %q", got, key)
 		}
 		if got[0] == '[' {

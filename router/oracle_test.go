@@ -179,7 +179,7 @@ func loses(a, b *Route) bool {
 // checkTable compares Build and Lookup with the naive reading.
 func checkTable(t *testing.T, routes []*Route, requests [][2]string) {
 	t.Helper()
-	table, conflicts := Build(routes, nil)
+	table, conflicts := Build(routes)
 	for _, rq := range requests {
 		host, err := CanonicalHost(rq[0])
 		if err != nil {

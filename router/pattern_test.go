@@ -53,12 +53,12 @@ func TestPatternOrder(t *testing.T) {
 		routes = append(routes, &Route{Host: "a.example", Path: path, PathType: Regexp, Target: path})
 	}
 	routes = append(routes, &Route{Host: "a.example", Path: "/", PathType: Exact, Target: "exact"})
-	table, conflicts := Build(routes, nil)
+	table, conflicts := Build(routes)
 	if len(conflicts) > 0 {
 		t.Error(conflicts)
 	}
 	slices.Reverse(routes)
-	again, _ := Build(routes, table)
+	again, _ := upon(table, routes)
 	for path, want := range map[string]string{"/m/a": "/m/[ab]", "/m/b": "/m/[bc]", "/a/b/x": "/a/b/.*", "/a/x": "/a/.*", "/else": "/", "/": "exact", "/%61/x": "/a/.*"} {
 		p, err := CanonicalPath(path)
 		if err != nil {

@@ -61,7 +61,7 @@ func mustRoutes(t testing.TB, text string) []*Route {
 
 func mustBuild(t testing.TB, text string) *Table {
 	t.Helper()
-	table, _ := Build(mustRoutes(t, text), nil)
+	table, _ := Build(mustRoutes(t, text))
 	return table
 }
 

@@ -1,21 +1,21 @@
 package router
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // Table is an immutable set of Routes, made by Build. It is safe for concurrent use. A nil
 // Table is empty.
 type Table struct {
-	hosts map[string]*host // by hostKey
+	hosts    map[string]*host // by HostKey
+	order    []*host          // the same, in the order of compareHosts
+	disputed []*host          // those of order that have lost routes
+	routes   int              // that are served
 }
 
 // host is what the routes of one host come to. It is immutable, and shared by the Tables
 // that have the same routes for it.
 type host struct {
 	key      string
-	input    []*Route // what it was built from; never empty
+	name     string   // as in Route.Host
 	routes   []*Route // what is served, in dump order; never empty in a Table
 	root     node
 	patterns []patternRoute
@@ -104,31 +104,30 @@ func (t *Table) HostOf(host string) string {
 	if h == nil {
 		return ""
 	}
-	return h.input[0].Host
+	return h.name
 }
 
-// Routes returns what is served, in the order of WriteTo. The slice is the caller's. It
-// costs a sort of the hosts.
+// Len is the number of routes served.
+func (t *Table) Len() int {
+	if t == nil {
+		return 0
+	}
+	return t.routes
+}
+
+// Routes returns what is served, in the order of WriteTo. The slice is the caller's.
 func (t *Table) Routes() []*Route {
-	var all []*Route
-	for _, h := range t.sorted() {
+	if t == nil {
+		return nil
+	}
+	all := make([]*Route, 0, t.routes)
+	for _, h := range t.order {
 		all = append(all, h.routes...)
 	}
 	return all
 }
 
-// sorted returns the hosts in the order of compareKeys.
-func (t *Table) sorted() []*host {
-	if t == nil {
-		return nil
-	}
-	hosts := make([]*host, 0, len(t.hosts))
-	for _, h := range t.hosts {
-		hosts = append(hosts, h)
-	}
-	slices.SortFunc(hosts, func(a, b *host) int { return compareKeys(a.key, b.key) })
-	return hosts
-}
+func compareHosts(a, b *host) int { return compareKeys(a.key, b.key) }
 
 // compareKeys orders hosts as Lookup tries them: exact, wildcard, hostless; each by name.
 func compareKeys(a, b string) int {

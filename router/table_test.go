@@ -315,7 +315,7 @@ func TestLookup(t *testing.T) {
 }
 
 func TestLookupUnknownPathTypeIsolates(t *testing.T) {
-	table, _ := Build([]*Route{{Host: "foo.com", Path: "/"}, {Path: "/", PathType: Prefix}}, nil)
+	table, _ := Build([]*Route{{Host: "foo.com", Path: "/"}, {Path: "/", PathType: Prefix}})
 	if r, o := table.Lookup("foo.com", "/"); r != nil || o != NoPath {
 		t.Errorf("got %v, %v, want nothing and NoPath", r, o)
 	}
@@ -338,7 +338,7 @@ func TestNilTable(t *testing.T) {
 }
 
 func TestLookupDoesNotAllocate(t *testing.T) {
-	table, _ := Build(append(fleet(1000), wideHost(2000)...), nil)
+	table, _ := Build(append(fleet(1000), wideHost(2000)...))
 	for _, rq := range []struct{ host, path string }{
 		{"app-3.team-3.example.com", "/healthz"},
 		{"app-3.team-3.example.com", "/api/v1/a/b/c/d"},
@@ -357,14 +357,14 @@ func TestLookupDoesNotAllocate(t *testing.T) {
 // Readers of a Table are not disturbed by a Build that shares its hosts. For -race.
 func TestLookupDuringBuild(t *testing.T) {
 	routes := fleet(50)
-	table, _ := Build(routes, nil)
+	table, _ := Build(routes)
 	done := make(chan struct{})
 	var readers sync.WaitGroup
 	for range 2 {
 		readers.Go(func() {
 			for {
 				for _, r := range routes[:40] {
-					if got, o := table.Lookup(hostKey(r.Host), ruleMatch(r.Path, r.PathType)); got != r {
+					if got, o := table.Lookup(HostKey(r.Host), ruleMatch(r.Path, r.PathType)); got != r {
 						t.Errorf("Lookup(%q, %q) = %v, %v, want its route", r.Host, r.Path, got, o)
 						return
 					}
@@ -383,7 +383,7 @@ func TestLookupDuringBuild(t *testing.T) {
 		changed := *routes[len(routes)-1]
 		changed.Target = strconv.Itoa(i)
 		edited := append(routes[:len(routes)-1:len(routes)-1], &changed)
-		next, _ = Build(edited, next)
+		next, _ = next.With(edits(routes, edited))
 	}
 	close(done)
 	readers.Wait()

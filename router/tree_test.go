@@ -15,7 +15,7 @@ func TestLookupManyChildren(t *testing.T) {
 				&Route{Host: "foo.com", Path: fmt.Sprintf("/p%d", i), PathType: Prefix},
 				&Route{Host: "foo.com", Path: fmt.Sprintf("/p%d/deep/er", i), PathType: Exact})
 		}
-		table, _ := Build(routes, nil)
+		table, _ := Build(routes)
 		for _, r := range routes {
 			if got, o := table.Lookup("foo.com", r.Path); got != r || o != Matched {
 				t.Fatalf("%d paths: Lookup(%q) = %v, %v, want its route", n, r.Path, got, o)
@@ -33,7 +33,7 @@ func TestBuildDeepPath(t *testing.T) {
 	table, _ := Build([]*Route{
 		{Host: "foo.com", Path: deep, PathType: Prefix, Target: "deep"},
 		{Host: "foo.com", Path: "/a", PathType: Prefix, Target: "flat"},
-	}, nil)
+	})
 	for path, want := range map[string]string{deep: "deep", deep + "/b": "deep", deep[2:]: "flat"} {
 		if r, o := table.Lookup("foo.com", path); show(r, o) != want {
 			t.Errorf("%d elements: got %s, want %s", strings.Count(path, "/"), show(r, o), want)

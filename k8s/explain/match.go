@@ -47,14 +47,14 @@ func (w *walk) rivals() []rival {
 func (w *walk) rival(o other) (rival, bool) {
 	rules, _ := ingress.Rules(w.Options, o.Ingress)
 	routes := entries(rules)
-	alone, _ := router.Build(routes, nil)
+	alone, _ := router.Build(routes)
 	if r, _ := alone.Lookup(w.decision.Host, w.decision.Path.Match); r == nil {
 		return rival{}, false
 	}
 	for _, c := range w.candidates {
 		routes = append(routes, entries([]*proxy.Rule{c.Rule})...)
 	}
-	together, _ := router.Build(routes, nil)
+	together, _ := router.Build(routes)
 	r, _ := together.Lookup(w.decision.Host, w.decision.Path.Match)
 	// A host of ours that is more specific may be isolated from it, and then nothing answers.
 	return rival{o, r != nil && r.Origin.Namespace == o.Namespace && r.Origin.Name == o.Name}, true

@@ -37,8 +37,8 @@ type backend struct {
 	findings []finding
 
 	users  []user
-	served int  // how many of users forward to it
-	joined bool // it is of a canary that gets requests
+	served int // how many of users forward to it
+	joined int // on how many hosts it is of a canary that gets requests
 }
 
 // user is an Ingress that refers to a backend.
@@ -133,7 +133,7 @@ func (bs *backends) settle() {
 	}
 	for b := range bs.touched {
 		was, had := bs.resolutions[b.key]
-		switch has := b.served > 0 || b.joined || b == bs.fallback; {
+		switch has := b.served > 0 || b.joined > 0 || b == bs.fallback; {
 		case has && !(had && was.Equal(b.resolved)):
 			change()[b.key] = b.resolved
 		case !has && had:
@@ -166,17 +166,8 @@ func (b *backend) problems(bs *backends) []Problem {
 }
 
 // resolve returns what every backend leads to.
-func (t *Translator) resolve(s *Snapshot, gone, fresh []*entry) map[upstream.Key]upstream.Resolution {
+func (t *Translator) resolve(s *Snapshot) map[upstream.Key]upstream.Resolution {
 	bs := &t.backends
-	for _, e := range gone {
-		bs.unlink(e)
-	}
-	for _, e := range fresh {
-		bs.link(e)
-	}
-	if len(gone)+len(fresh) > 0 {
-		bs.join(t.canaries.keys)
-	}
 	if sameMap(t.last.Services, s.Services) && sameMap(t.last.Slices, s.Slices) && t.last.LocalEndpoints == s.LocalEndpoints {
 		for b := range bs.touched {
 			bs.refresh(b, &t.options, s)

@@ -34,7 +34,7 @@ spec:
 		ConfigMap: types.NamespacedName{Namespace: "fairlead", Name: "settings"}, ControllerClasses: []string{ingress.NginxController},
 	}).Translate(s)
 	seen := map[string]bool{}
-	for _, rule := range r.Config.Rules {
+	for _, rule := range r.Config.Rules() {
 		seen[rule.Host+rule.Path] = true
 		if rule.Policies == nil || rule.Policies.Blocking == nil {
 			t.Errorf("%s%s blocks nobody: %+v", rule.Host, rule.Path, rule.Policies)

@@ -1,7 +1,6 @@
 package ingress
 
 import (
-	"reflect"
 	"strings"
 
 	"github.com/fairlead-ingress/fairlead/proxy"
@@ -10,10 +9,10 @@ import (
 	"github.com/fairlead-ingress/fairlead/router"
 )
 
-// place is what a canary has in common with the rule that it is an alternative for.
+// place is what a canary has in common with the rule of its host that it is an alternative for.
 type place struct {
-	host, path string
-	pathType   router.PathType
+	path     string
+	pathType router.PathType
 }
 
 // site is a place in a namespace: nobody may take part of another namespace's requests, or keep
@@ -23,37 +22,30 @@ type site struct {
 	namespace string
 }
 
-func placeOf(r *proxy.Rule) place { return place{r.Host, r.Path, r.PathType} }
+func placeOf(r *proxy.Rule) place { return place{r.Path, r.PathType} }
 func siteOf(r *proxy.Rule) site   { return site{placeOf(r), r.Origin.Namespace} }
 
-// canaries is the canary Ingresses joined to the rules of others.
-type canaries struct {
-	// joined has the rule with its canary for each that has one, to give the same pointer
-	// for the same pair.
-	joined   map[*proxy.Rule]*proxy.Rule
-	keys     map[upstream.Key]struct{} // of the canaries that are joined
-	problems []Problem
-}
-
-// join returns rules, in order of precedence, with the canaries among entries, and what has
-// become of those. It is a function of its arguments: last only saves work. A canary belongs to
-// the first rule of its place, which is the one that is served, if that is of its namespace.
-// What its annotations guard access by the rule must have as well, for the canary's guards are not
-// asked.
-func join(entries []*entry, rules []*proxy.Rule, last canaries) ([]*proxy.Rule, canaries) {
-	wanted := make(map[site]*proxy.Rule)
+// joinCanaries returns the rules of one host, in order of precedence, with the canaries among
+// members; the backends of these; and what has become of the others. A canary belongs to the
+// first rule of its place, which is the one that is served, if that is of its namespace. What its
+// annotations guard access by the rule must have as well, for the canary's guards are not asked.
+func joinCanaries(members []member, rules []*proxy.Rule) ([]*proxy.Rule, []upstream.Key, []Problem) {
+	var wanted map[site]*proxy.Rule
 	owner := make(map[*proxy.Rule]*entry)
-	var c canaries
+	var problems []Problem
 	report := func(alternative *proxy.Rule, format string, args ...any) {
 		e := owner[alternative]
 		args = append([]any{shown(alternative.Host), alternative.Path, alternative.PathType}, args...)
-		c.problems = append(c.problems, found(CanaryNotServed, "the canary for %s%s (%s) gets no requests: "+format, args...).on(e.object, ""))
+		problems = append(problems, found(CanaryNotServed, "the canary for %s%s (%s) gets no requests: "+format, args...).on(e.object, ""))
 	}
-	for _, e := range entries {
-		for _, alternative := range e.alternatives {
-			owner[alternative] = e
+	for _, m := range members {
+		for _, alternative := range m.alternatives {
+			owner[alternative] = m.entry
 			at := siteOf(alternative)
 			if first := wanted[at]; first == nil {
+				if wanted == nil {
+					wanted = make(map[site]*proxy.Rule)
+				}
 				wanted[at] = alternative
 			} else if first.Origin != alternative.Origin {
 				report(alternative, "that of the older Ingress %s does", first.Origin)
@@ -61,11 +53,11 @@ func join(entries []*entry, rules []*proxy.Rule, last canaries) ([]*proxy.Rule, 
 		}
 	}
 	if len(wanted) == 0 {
-		return rules, canaries{}
+		return rules, nil, nil
 	}
-	c.joined, c.keys = make(map[*proxy.Rule]*proxy.Rule), make(map[upstream.Key]struct{})
 	all := make([]*proxy.Rule, len(rules))
 	copy(all, rules)
+	var keys []upstream.Key
 	open := make(map[place]struct{}, len(wanted)) // no rule has it yet
 	for at := range wanted {
 		open[at.place] = struct{}{}
@@ -87,24 +79,18 @@ func join(entries []*entry, rules []*proxy.Rule, last canaries) ([]*proxy.Rule, 
 			report(alternative, "it guards access (%s) otherwise than Ingress %s, whose guards count: give both the same, or the canary none", strings.Join(apart, ", "), rule.Origin)
 			continue
 		}
-		canary := &proxy.Canary{
+		with := *rule
+		with.Canary = &proxy.Canary{
 			Backend: alternative.Backend, Secure: alternative.Secure, Origin: alternative.Origin,
 			Policy: alternative.Policies.Canary, Balance: alternative.Policies.Balance,
 		}
-		if before := last.joined[rule]; before != nil && reflect.DeepEqual(before.Canary, canary) {
-			all[i] = before
-		} else {
-			with := *rule
-			with.Canary = canary
-			all[i] = &with
-		}
-		c.joined[rule] = all[i]
-		c.keys[canary.Backend] = struct{}{}
+		all[i] = &with
+		keys = append(keys, alternative.Backend)
 	}
-	for at, alternative := range wanted {
-		report(alternative, "no other Ingress of the namespace has the host %s with this path and path type", shown(at.host))
+	for _, alternative := range wanted {
+		report(alternative, "no other Ingress of the namespace has the host %s with this path and path type", shown(alternative.Host))
 	}
-	return all, c
+	return all, keys, problems
 }
 
 func shown(host string) string {
@@ -114,11 +100,11 @@ func shown(host string) string {
 	return host
 }
 
-// join notes which backends canaries lead to.
-func (bs *backends) join(keys map[upstream.Key]struct{}) {
-	for k, b := range bs.byKey {
-		if _, joined := keys[k]; joined != b.joined {
-			b.joined = joined
+// join counts, by +1 and -1, the hosts whose canaries lead to backends.
+func (bs *backends) join(keys []upstream.Key, n int) {
+	for _, k := range keys {
+		if b := bs.byKey[k]; b != nil {
+			b.joined += n
 			bs.touched[b] = struct{}{}
 		}
 	}

@@ -62,7 +62,7 @@ func TestCharts(t *testing.T) {
 					t.Errorf("%s: %s: %v", p.Reason, p.Field, p.Err)
 				}
 			}
-			for _, rule := range r.Config.Rules {
+			for _, rule := range r.Config.Rules() {
 				if rule.Answer != (proxy.Answer{}) && rule.Answer.Reason != "no-path-rule" {
 					t.Errorf("%s %s answers %d %s", rule.Host, rule.Path, rule.Answer.Status, rule.Answer.Reason)
 				}

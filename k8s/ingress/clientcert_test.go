@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/fairlead-ingress/fairlead/proxy"
@@ -19,7 +20,7 @@ func TestClientCertificatesAreOfHosts(t *testing.T) {
 		{Host: "b.example", Path: "/"},
 		{Host: "*.a.example", Path: "/", Policies: &policy.Set{ClientCert: second}},
 	}
-	got := guardHosts(rules)
+	got := slices.Concat(guardHost(rules[:4]), guardHost(rules[4:5]), guardHost(rules[5:]))
 	for i, want := range []*policy.ClientCert{first, first, first, first, nil, second} {
 		var have *policy.ClientCert
 		if got[i].Policies != nil {
@@ -36,7 +37,7 @@ func TestClientCertificatesAreOfHosts(t *testing.T) {
 		t.Error("rules that stay as they are were copied")
 	}
 	plain := rules[4:5]
-	if again := guardHosts(plain); &again[0] != &plain[0] {
+	if again := guardHost(plain); &again[0] != &plain[0] {
 		t.Error("without demands the list was copied")
 	}
 }

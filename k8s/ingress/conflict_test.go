@@ -15,7 +15,7 @@ func TestConflictProblems(t *testing.T) {
 		return &router.Route{Host: host, Path: "/", PathType: pathType, Origin: o, Target: target}
 	}
 	problems := func(a, b *router.Route) []string {
-		_, conflicts := router.Build([]*router.Route{a, b}, nil)
+		_, conflicts := router.Build([]*router.Route{a, b})
 		var got []string
 		for _, p := range ingress.ConflictProblems(conflicts) {
 			got = append(got, p.Severity.String()+" "+string(p.Reason)+" "+p.Object.String())

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,28 +28,24 @@ var (
 type entry struct {
 	ingress      *netv1.Ingress
 	object       Object
+	origin       router.Origin
 	seen         uint64  // generation of the last Snapshot that has it
 	alive        bool    // it is ours, and in the last Snapshot
 	classProblem Problem // why it is not ours; may be zero
 
-	profile policy.Profile // by its class
-	// hostFacts are those of hosts when the rest was read.
-	hostFacts string
-	settings  *settings // with which the rest was read
+	// What follows is that of an Ingress that is ours. It is a function of the object, the
+	// profile, the settings, the Secrets that its policies are made of and the facts of its
+	// hosts, and does not change: when one of these is another, the entry is replaced.
 
-	// What it asks for depends on the object, the profile and the Secrets that its policies
-	// are made of, and is read once, when it is ours first; see stale.
-	complete    bool // what follows is set
+	profile     policy.Profile // by its class
+	means       []hostFact
+	settings    *settings
 	authSecrets map[types.NamespacedName]*corev1.Secret
-	origin      router.Origin
-	rules       []*proxy.Rule
-	// alternatives are what the rules of a canary are: not served by themselves.
-	alternatives []*proxy.Rule
-	twins        []*proxy.Rule // redirects of hosts that are not the Ingress's own; see withTwins
-	references   []reference
-	hosts        []string // the valid hosts of the rules, each once; "" for hostless ones
-	sections     []section
-	problems     []Problem
+	parts       []part // one for each host that it has rules for, or whose facts it depends on
+	references  []reference
+	hosts       []string // the valid hosts of the rules, each once; "" for hostless ones
+	sections    []section
+	problems    []Problem
 
 	claims *claims // what sections came to with the last Snapshot; nil before, and without any
 }
@@ -65,9 +62,14 @@ type reader struct {
 	*entry
 	options  *Options
 	snapshot *Snapshot
-	facts    facts
+	known    *hosts   // has the facts; nil for none
+	asked    []string // the hosts whose facts were asked for
 	policies policy.Set
 	variants []*policy.Set // of policies, as some rules have them
+	rules    []*proxy.Rule
+	// alternatives are what the rules of a canary are: not served by themselves.
+	alternatives []*proxy.Rule
+	twins        []*proxy.Rule // redirects of hosts that are not the Ingress's own
 	// fixed answers instead of every backend, when not zero.
 	fixed proxy.Answer
 	// The places of hosts and references in their lists.
@@ -75,15 +77,59 @@ type reader struct {
 	refIndex  map[upstream.Key]int
 }
 
-// read fills in what the Ingress of e asks for.
-func read(o *Options, s *Snapshot, f facts, set *settings, e *entry) {
+func newEntry(ing *netv1.Ingress) *entry {
+	return &entry{
+		ingress: ing, object: ingressObject(ing),
+		origin: router.Origin{Namespace: ing.Namespace, Name: ing.Name, Created: ing.CreationTimestamp.UTC()},
+	}
+}
+
+// read fills in what the Ingress of e asks for, and returns its rules.
+func read(o *Options, s *Snapshot, known *hosts, set *settings, e *entry) []*proxy.Rule {
 	e.settings = set
-	ing := e.ingress
-	e.origin = router.Origin{Namespace: ing.Namespace, Name: ing.Name, Created: ing.CreationTimestamp.UTC()}
-	r := &reader{options: o, snapshot: s, facts: f, entry: e, hostIndex: make(map[string]struct{}), refIndex: make(map[upstream.Key]int)}
-	r.read(&ing.Spec)
-	e.hostFacts = f.of(e.hosts)
-	e.complete = true
+	r := &reader{options: o, snapshot: s, known: known, entry: e, hostIndex: make(map[string]struct{}), refIndex: make(map[upstream.Key]int)}
+	r.read(&e.ingress.Spec)
+	r.divide()
+	return r.rules
+}
+
+// divide makes the parts of what was read.
+func (r *reader) divide() {
+	index := make(map[string]int)
+	at := func(host string) *part {
+		i, known := index[host]
+		if !known {
+			i = len(r.parts)
+			index[host] = i
+			r.parts = append(r.parts, part{host: host})
+		}
+		return &r.parts[i]
+	}
+	for rest := r.rules; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].Host == rest[0].Host {
+			n++
+		}
+		if p := at(rest[0].Host); p.rules == nil {
+			p.rules = rest[:n:n]
+		} else {
+			p.rules = append(p.rules, rest[:n]...)
+		}
+		rest = rest[n:]
+	}
+	for _, alternative := range r.alternatives {
+		p := at(alternative.Host)
+		p.alternatives = append(p.alternatives, alternative)
+	}
+	for _, twin := range r.twins {
+		if p := at(twin.Host); p.twin == nil {
+			p.twin = twin
+		}
+	}
+	for _, host := range r.asked {
+		at(host)
+	}
+	r.parts = slices.Clip(r.parts)
 }
 
 func (r *reader) read(spec *netv1.IngressSpec) {

@@ -10,56 +10,70 @@ import (
 	"github.com/fairlead-ingress/fairlead/router"
 )
 
-// facts is what the Ingresses of a host mean for all rules of that host, as in ingress-nginx,
-// whose settings of a server are one. Hosts without any are not in it.
-type facts map[string]fact
-
+// fact is what the Ingresses of a host mean for all rules of that host, as in ingress-nginx,
+// whose settings of a server are one.
 type fact uint8
 
 const (
 	factTLS   fact = 1 << iota // some Ingress has a TLS section
 	factRegex                  // paths are regular expressions
+
+	factKinds = iota
 )
 
-// gatherFacts looks at the Ingresses that are ours. Those of the spec profile have no part in
-// what is only ingress-nginx's.
-func gatherFacts(cs *Classes, ingresses []*netv1.Ingress) facts {
-	var f facts
-	for _, ing := range ingresses {
-		if len(ing.Annotations) == 0 && len(ing.Spec.TLS) == 0 {
+// hostFact is what one Ingress means for one host.
+type hostFact struct {
+	host string
+	fact fact
+}
+
+// factsOf returns what an Ingress of ours means for its hosts, each once. Those of the spec
+// profile have no part in what is only ingress-nginx's.
+func factsOf(ing *netv1.Ingress, profile policy.Profile) []hostFact {
+	regex, tls := policy.MayWantRegex(ing.Annotations), len(ing.Spec.TLS) > 0 && profile == policy.Nginx
+	if !regex && !tls {
+		return nil
+	}
+	var all []hostFact
+	index := make(map[string]int)
+	for i := range ing.Spec.Rules {
+		rule := &ing.Spec.Rules[i]
+		host, err := canonicalHost(rule.Host)
+		if err != nil {
 			continue
 		}
-		regex := policy.MayWantRegex(ing.Annotations)
-		if !regex && len(ing.Spec.TLS) == 0 {
-			continue
+		var f fact
+		if tls {
+			f |= factTLS
 		}
-		c := cs.Claim(ing)
-		if c.Whose != Ours {
-			continue
+		if regex && rule.HTTP != nil && policy.WantsRegex(ing.Annotations, profile, pathsOf(rule.HTTP)) {
+			f |= factRegex
 		}
-		profile := cs.profile(c)
-		for i := range ing.Spec.Rules {
-			rule := &ing.Spec.Rules[i]
-			host, err := canonicalHost(rule.Host)
-			if err != nil {
-				continue
-			}
-			var v fact
-			if len(ing.Spec.TLS) > 0 && profile == policy.Nginx {
-				v |= factTLS
-			}
-			if regex && rule.HTTP != nil && policy.WantsRegex(ing.Annotations, profile, pathsOf(rule.HTTP)) {
-				v |= factRegex
-			}
-			if v != 0 {
-				if f == nil {
-					f = make(facts)
-				}
-				f[host] |= v
-			}
+		if at, known := index[host]; known {
+			all[at].fact |= f
+		} else if f != 0 {
+			index[host] = len(all)
+			all = append(all, hostFact{host, f})
 		}
 	}
-	return f
+	return all
+}
+
+// mean counts, by +1 and -1, what e means for its hosts. before keeps the facts that hosts had
+// when they were first counted.
+func (hs *hosts) mean(e *entry, n int, before map[*host]fact) {
+	for _, f := range e.means {
+		h := hs.at(f.host)
+		if _, known := before[h]; !known {
+			before[h] = h.facts()
+		}
+		for kind := range h.claims {
+			if f.fact&(1<<kind) != 0 {
+				h.claims[kind] += n
+			}
+		}
+		hs.touched[h] = struct{}{} // it may be needed no more
+	}
 }
 
 func pathsOf(http *netv1.HTTPIngressRuleValue) []string {
@@ -70,20 +84,13 @@ func pathsOf(http *netv1.HTTPIngressRuleValue) []string {
 	return paths
 }
 
-// of returns the facts of hosts in a form that can be compared, "" when there are none.
-func (f facts) of(hosts []string) string {
-	any := false
-	for _, h := range hosts {
-		any = any || f[h] != 0
+// factsOf returns those of a host. What was read with them is read again when they change: e becomes
+// a member of the host.
+func (r *reader) factsOf(host string) fact {
+	if n := len(r.asked); n == 0 || r.asked[n-1] != host {
+		r.asked = append(r.asked, host)
 	}
-	if !any {
-		return ""
-	}
-	var b strings.Builder
-	for _, h := range hosts {
-		b.WriteByte('0' + byte(f[h]))
-	}
-	return b.String()
+	return r.known.facts(host)
 }
 
 // pattern makes the path of a rule a regular expression, on hosts where all are. One that does
@@ -94,7 +101,7 @@ func (r *reader) pattern(rule *proxy.Rule) {
 	default:
 		return
 	}
-	if r.facts[rule.Host]&factRegex == 0 || rule.Answer == noRoute {
+	if r.factsOf(rule.Host)&factRegex == 0 || rule.Answer == noRoute {
 		return
 	}
 	rule.PathType = router.Regexp

@@ -163,7 +163,7 @@ func spoilValue(r *rand.Rand, v reflect.Value) {
 func checkRules(t *testing.T, r *ingress.Result) {
 	t.Helper()
 	forwarded := make(map[upstream.Key]bool)
-	for _, rule := range r.Config.Rules {
+	for _, rule := range r.Config.Rules() {
 		host := strings.TrimPrefix(rule.Host, "*.")
 		if canonical, err := router.CanonicalHost(host); err != nil || canonical != host {
 			t.Errorf("rule has host %q", rule.Host)
@@ -198,7 +198,7 @@ func checkRules(t *testing.T, r *ingress.Result) {
 			if key != "nginx.ingress.kubernetes.io/auth-url" && key != "fairlead.dev/auth-url" {
 				continue
 			}
-			for _, rule := range r.Config.Rules {
+			for _, rule := range r.Config.Rules() {
 				if rule.Origin.Namespace == ing.Namespace && rule.Origin.Name == ing.Name && rule.PathType != router.HostOnly && rule.Answer.Status != 503 {
 					t.Errorf("%s/%s has %s and is served", ing.Namespace, ing.Name, key)
 				}

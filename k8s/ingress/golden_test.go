@@ -83,10 +83,10 @@ func TestGolden(t *testing.T) {
 // buildTable compiles rules as package proxy does, without handlers.
 func buildTable(c proxy.Config) (*router.Table, []router.Conflict) {
 	var routes []*router.Route
-	for _, r := range c.Rules {
+	for _, r := range c.Rules() {
 		routes = append(routes, &router.Route{Host: r.Host, Path: r.Path, PathType: r.PathType, Origin: r.Origin, Target: r.Target()})
 	}
-	return router.Build(routes, nil)
+	return router.Build(routes)
 }
 
 func ask(t *testing.T, table *router.Table, questions []byte) string {

@@ -32,13 +32,10 @@ func (cs *Classes) profile(c Claim) policy.Profile {
 	return policy.Spec
 }
 
-// stale reports whether what e asks for was read with another profile, other facts of
-// its hosts, other settings, or from other Secrets than those of s.
-func (e *entry) stale(s *Snapshot, profile policy.Profile, f facts, set *settings) bool {
-	if !e.complete {
-		return false
-	}
-	if e.profile != profile || e.settings != set || e.hostFacts != f.of(e.hosts) {
+// stale reports whether what e asks for was read with other settings, or from other Secrets than
+// those of s.
+func (e *entry) stale(s *Snapshot, set *settings) bool {
+	if e.settings != set {
 		return true
 	}
 	for name, secret := range e.authSecrets {
@@ -87,7 +84,7 @@ func (r *reader) hostPolicies(host string, set policy.Set) *policy.Set {
 // hasTLS reports whether the Ingress has a TLS section for host. ingress-nginx takes any section
 // for all hosts of the Ingress.
 func (r *reader) hasTLS(host string) bool {
-	if r.profile == policy.Nginx && r.facts[host]&factTLS != 0 {
+	if r.profile == policy.Nginx && r.factsOf(host)&factTLS != 0 {
 		return true
 	}
 	for _, section := range r.ingress.Spec.TLS {
@@ -135,7 +132,7 @@ func (r *reader) slashes() {
 	}
 	for _, rule := range slices.Clone(r.rules) {
 		path := strings.TrimSuffix(rule.Path, "/")
-		if rule.PathType != router.Exact || r.facts[rule.Host]&factRegex != 0 || path == rule.Path || path == "" || r.serves(rule.Host, path) {
+		if rule.PathType != router.Exact || r.factsOf(rule.Host)&factRegex != 0 || path == rule.Path || path == "" || r.serves(rule.Host, path) {
 			continue
 		}
 		set := policy.Set{Profile: r.profile, HSTS: r.policies.HSTS, Slash: policy.SlashAlways, Blocking: r.policies.Blocking}

@@ -6,54 +6,52 @@ import (
 
 	netv1 "k8s.io/api/networking/v1"
 
-	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 )
 
 // claim brings t.known up to date. It returns the entries that are no longer ours to serve,
-// and those that are from now on.
+// and those that are from now on, which were read.
 func (t *Translator) claim(s *Snapshot, sameSettings bool) (gone, fresh []*entry) {
 	sameClasses := sameSlice(t.last.Classes, s.Classes) && t.generation > 1
-	sameSecrets := sameMap(t.last.Secrets, s.Secrets)
-	if sameClasses && sameSecrets && sameSettings && sameSlice(t.last.Ingresses, s.Ingresses) {
+	if sameClasses && sameSettings && sameMap(t.last.Secrets, s.Secrets) && sameSlice(t.last.Ingresses, s.Ingresses) {
 		return nil, nil
 	}
-	cs := newClasses(t.options, s.Classes)
-	t.classProblems = cs.problems(s.Classes)
-	t.facts = gatherFacts(cs, s.Ingresses)
+	if !sameClasses {
+		t.classes = newClasses(t.options, s.Classes)
+		t.classProblems = t.classes.problems(s.Classes)
+	}
+	end := func(e *entry) {
+		e.alive = false
+		delete(t.troubled, e)
+		gone = append(gone, e)
+	}
+	begin := func(e *entry, profile policy.Profile) {
+		e.alive, e.profile = true, profile
+		t.known[e.ingress] = e
+		fresh = append(fresh, e)
+	}
 	for _, ing := range s.Ingresses {
-		e, known := t.known[ing]
-		if !known {
-			e = &entry{ingress: ing, object: ingressObject(ing)}
-			t.known[ing] = e
-		}
-		e.seen = t.generation
-		if known && sameClasses && !e.stale(s, e.profile, t.facts, t.settings) {
-			continue
-		}
-		c := cs.Claim(ing)
-		if profile := cs.profile(c); e.stale(s, profile, t.facts, t.settings) {
-			// What it asks for is another now: the old one goes, a new one comes.
-			if e.alive {
-				gone = append(gone, e)
+		e := t.known[ing]
+		if e != nil {
+			e.seen = t.generation
+			if sameClasses && (!e.alive || !e.stale(s, t.settings)) {
+				continue
 			}
-			e.alive = false
-			delete(t.troubled, e)
-			e = &entry{ingress: ing, object: e.object, seen: t.generation, profile: profile}
-			t.known[ing] = e
 		} else {
-			e.profile = profile
+			e = newEntry(ing)
+			e.seen, t.known[ing] = t.generation, e
 		}
-		ours := c.Whose == Ours
+		c := t.classes.Claim(ing)
+		ours, profile := c.Whose == Ours, t.classes.profile(c)
+		if e.alive && (!ours || e.profile != profile || e.stale(s, t.settings)) {
+			end(e)
+			e = e.again()
+			t.known[ing] = e
+		}
 		e.classProblem = c.Problem
 		if ours && !e.alive {
-			if !e.complete {
-				read(&t.options, s, t.facts, t.settings, e)
-			}
-			fresh = append(fresh, e)
-		} else if !ours && e.alive {
-			gone = append(gone, e)
+			begin(e, profile)
 		}
-		e.alive = ours
 		t.note(e)
 	}
 	if len(t.known) > len(s.Ingresses) {
@@ -62,24 +60,51 @@ func (t *Translator) claim(s *Snapshot, sameSettings bool) (gone, fresh []*entry
 				continue
 			}
 			if e.alive {
-				gone = append(gone, e)
+				end(e)
 			}
-			e.alive = false
 			delete(t.known, ing)
 			delete(t.troubled, e)
 		}
 	}
+	before := make(map[*host]fact)
+	for _, e := range gone {
+		t.hosts.mean(e, -1, before)
+	}
+	for _, e := range fresh {
+		e.means = factsOf(e.ingress, e.profile)
+		t.hosts.mean(e, +1, before)
+	}
+	for h, facts := range before {
+		if h.facts() == facts {
+			continue
+		}
+		for _, m := range h.members {
+			if e := m.entry; e.alive {
+				end(e)
+				again := e.again()
+				again.means = e.means
+				begin(again, e.profile)
+			}
+		}
+	}
 	slices.SortFunc(fresh, compareEntries)
+	for _, e := range fresh {
+		read(&t.options, s, &t.hosts, t.settings, e)
+		t.note(e)
+	}
 	return gone, fresh
 }
 
-// ranking is the entries that are ours in order of precedence, with their rules one after
-// the other. It is replaced as a whole, as Results share its lists.
+// again is e as it was before it was ours.
+func (e *entry) again() *entry {
+	return &entry{ingress: e.ingress, object: e.object, origin: e.origin, seen: e.seen, classProblem: e.classProblem}
+}
+
+// ranking is the entries that are ours in order of precedence. It is replaced as a whole, as
+// Results share its lists.
 type ranking struct {
 	entries []*entry
 	owned   []*netv1.Ingress // of each entry
-	rules   []*proxy.Rule
-	ends    []int // of each entry's rules in rules
 }
 
 // replace returns the ranking without the entries that are not alive, and with fresh, which
@@ -87,8 +112,7 @@ type ranking struct {
 func (r ranking) replace(fresh []*entry) ranking {
 	var next ranking
 	grow := len(r.entries) + len(fresh)
-	next.entries, next.owned, next.ends = make([]*entry, 0, grow), make([]*netv1.Ingress, 0, grow), make([]int, 0, grow)
-	next.rules = make([]*proxy.Rule, 0, len(r.rules)+4*len(fresh))
+	next.entries, next.owned = make([]*entry, 0, grow), make([]*netv1.Ingress, 0, grow)
 
 	from := 0
 	keep := func(to int) {
@@ -97,7 +121,8 @@ func (r ranking) replace(fresh []*entry) ranking {
 			for from < to && r.entries[from].alive {
 				from++
 			}
-			next.take(r, start, from)
+			next.entries = append(next.entries, r.entries[start:from]...)
+			next.owned = append(next.owned, r.owned[start:from]...)
 			for from < to && !r.entries[from].alive {
 				from++
 			}
@@ -108,32 +133,12 @@ func (r ranking) replace(fresh []*entry) ranking {
 		keep(from + at)
 		next.entries = append(next.entries, e)
 		next.owned = append(next.owned, e.ingress)
-		next.rules = append(next.rules, e.rules...)
-		next.ends = append(next.ends, len(next.rules))
 	}
 	keep(len(r.entries))
 	if len(next.entries) == 0 {
 		return ranking{}
 	}
 	return next
-}
-
-// take adds the entries of from between start and end.
-func (r *ranking) take(from ranking, start, end int) {
-	if start >= end {
-		return
-	}
-	first := 0
-	if start > 0 {
-		first = from.ends[start-1]
-	}
-	shift := len(r.rules) - first
-	r.entries = append(r.entries, from.entries[start:end]...)
-	r.owned = append(r.owned, from.owned[start:end]...)
-	r.rules = append(r.rules, from.rules[first:from.ends[end-1]]...)
-	for _, end := range from.ends[start:end] {
-		r.ends = append(r.ends, end+shift)
-	}
 }
 
 // compareEntries orders entries by precedence.

@@ -12,9 +12,9 @@ import (
 // were ours and no Secret existed: what Translate makes of it when its class says that it is.
 func Rules(o Options, ing *netv1.Ingress) ([]*proxy.Rule, []Problem) {
 	o = o.withDefaults()
-	e := entry{ingress: ing, object: ingressObject(ing)}
-	read(&o, new(Snapshot), nil, &settings{}, &e)
-	return e.rules, sorted(e.problems)
+	e := newEntry(ing)
+	rules := read(&o, new(Snapshot), nil, &settings{}, e)
+	return rules, sorted(e.problems)
 }
 
 // Resolve returns what one backend leads to by the Services and EndpointSlices of s, with the

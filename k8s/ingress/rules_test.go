@@ -30,8 +30,8 @@ func TestRulesAndResolveAreTranslate(t *testing.T) {
 			}
 		}
 	}
-	if rules != len(r.Config.Rules) {
-		t.Errorf("got %d rules, want %d", rules, len(r.Config.Rules))
+	if rules != len(r.Config.Rules()) {
+		t.Errorf("got %d rules, want %d", rules, len(r.Config.Rules()))
 	}
 	if _, problems := ingress.Resolve(ingress.Options{}, s, upstream.Key{Namespace: "team-0", Service: "none", Port: "80"}); len(problems) != 1 || problems[0].Reason != ingress.ServiceNotFound {
 		t.Errorf("%v", problems)

@@ -18,7 +18,8 @@ import (
 // are shared with other Results: what did not change is the same.
 type Result struct {
 	// Config depends on Ingresses, IngressClasses, the controller's ConfigMap and the Secrets
-	// that annotations name alone: Services, EndpointSlices and certificates never alter it. Its rules are in order of precedence.
+	// that annotations name alone: Services, EndpointSlices and certificates never alter it. The
+	// rules of each host are in order of precedence.
 	Config proxy.Config
 	// Certificates has each host once, sorted.
 	Certificates []certs.Binding
@@ -50,11 +51,10 @@ type state struct {
 	last         Snapshot // the lists and maps of the last Snapshot, to see which are the same
 	generation   uint64   // counts Snapshots
 	known        map[*netv1.Ingress]*entry
-	facts        facts
+	classes      *Classes
 	settings     *settings
 	ranking      ranking
-	rules        []*proxy.Rule // those of ranking, with their canaries
-	canaries     canaries
+	hosts        hosts
 	backends     backends
 	certificates certificates
 	// classProblems are those of the IngressClasses themselves.
@@ -74,6 +74,7 @@ func (t *Translator) forget() {
 	t.state = state{
 		whole:        true,
 		known:        make(map[*netv1.Ingress]*entry),
+		hosts:        newHosts(),
 		backends:     newBackends(t.options.DefaultBackend),
 		certificates: newCertificates(),
 		troubled:     make(map[*entry]struct{}),
@@ -93,14 +94,20 @@ func (t *Translator) Translate(s *Snapshot) *Result {
 	gone, fresh := t.claim(s, sameSettings == t.settings)
 	if len(gone)+len(fresh) > 0 {
 		t.ranking = t.ranking.replace(fresh)
-		t.rules, t.canaries = join(t.ranking.entries, t.ranking.rules, t.canaries)
-		t.rules = withTwins(t.ranking.entries, t.rules)
-		t.rules = guardHosts(t.rules)
 	}
+	for _, e := range gone {
+		t.hosts.leave(e)
+		t.backends.unlink(e)
+	}
+	for _, e := range fresh {
+		t.hosts.enter(e)
+		t.backends.link(e)
+	}
+	t.hosts.settle(&t.backends)
 	r := &Result{
-		Config:      proxy.Config{Rules: t.rules, DefaultBackend: t.options.DefaultBackend, Trust: t.settings.global.Trust},
+		Config:      proxy.Config{Hosts: t.hosts.list, DefaultBackend: t.options.DefaultBackend, Trust: t.settings.global.Trust},
 		Owned:       t.ranking.owned,
-		Resolutions: t.resolve(s, gone, fresh),
+		Resolutions: t.resolve(s),
 	}
 	t.certify(s, gone, fresh, r)
 	r.Problems = t.problems(r.Problems)
@@ -113,7 +120,9 @@ func (t *Translator) Translate(s *Snapshot) *Result {
 func (t *Translator) problems(problems []Problem) []Problem {
 	problems = append(problems, t.classProblems...)
 	problems = append(problems, t.settings.problems...)
-	problems = append(problems, t.canaries.problems...)
+	for h := range t.hosts.troubled {
+		problems = append(problems, h.problems...)
+	}
 	for e := range t.troubled {
 		if e.classProblem.Err != nil {
 			problems = append(problems, e.classProblem)

@@ -265,11 +265,11 @@ func TestUnchangedObjectsAreKept(t *testing.T) {
 	edited.Spec.Rules[0].HTTP.Paths[0].Path = "/new"
 	changed.Ingresses = []*netv1.Ingress{edited, s.Ingresses[0]}
 	second := tr.Translate(&changed)
-	if first.Config.Rules[0] != second.Config.Rules[0] {
+	if first.Config.Rules()[0] != second.Config.Rules()[0] {
 		t.Error("the rule of an unchanged Ingress is another")
 	}
-	if first.Config.Rules[1] == second.Config.Rules[1] || second.Config.Rules[1].Path != "/new" {
-		t.Errorf("the rule of a changed Ingress is %+v", second.Config.Rules[1])
+	if first.Config.Rules()[1] == second.Config.Rules()[1] || second.Config.Rules()[1].Path != "/new" {
+		t.Errorf("the rule of a changed Ingress is %+v", second.Config.Rules()[1])
 	}
 	if &first.Resolutions[web].Addresses[0] != &second.Resolutions[web].Addresses[0] {
 		t.Error("an unchanged Service was resolved again")
@@ -336,8 +336,8 @@ func TestClassChanges(t *testing.T) {
 		now := *s
 		now.Classes = step.classes
 		r := tr.Translate(&now)
-		if len(r.Config.Rules) != step.served || len(r.Owned) != step.served {
-			t.Errorf("step %d: %d rules of %d Ingresses, want %d", i, len(r.Config.Rules), len(r.Owned), step.served)
+		if len(r.Config.Rules()) != step.served || len(r.Owned) != step.served {
+			t.Errorf("step %d: %d rules of %d Ingresses, want %d", i, len(r.Config.Rules()), len(r.Owned), step.served)
 		}
 		told := slices.ContainsFunc(r.Problems, func(p ingress.Problem) bool { return p.Reason == ingress.ClassNotFound })
 		if told != (step.reason != "") {
@@ -408,7 +408,7 @@ func TestTranslateAfterPanic(t *testing.T) {
 // The zero value of Snapshot and Options is no trap.
 func TestEmpty(t *testing.T) {
 	r := ingress.NewTranslator(ingress.Options{}).Translate(&ingress.Snapshot{})
-	if len(r.Config.Rules)+len(r.Certificates)+len(r.Problems)+len(r.Resolutions)+len(r.Owned) != 0 || !r.Until.IsZero() {
+	if len(r.Config.Rules())+len(r.Certificates)+len(r.Problems)+len(r.Resolutions)+len(r.Owned) != 0 || !r.Until.IsZero() {
 		t.Errorf("an empty Snapshot means\n%s", text(r))
 	}
 }

@@ -31,32 +31,3 @@ func (r *reader) redirectTwins() {
 		r.twins = append(r.twins, rule)
 	}
 }
-
-// withTwins returns rules with those of twins whose host no rule of an Ingress has. Of several
-// for one host the first by precedence counts. Without any, rules is returned as it is.
-func withTwins(entries []*entry, rules []*proxy.Rule) []*proxy.Rule {
-	var twins []*proxy.Rule
-	for _, e := range entries {
-		twins = append(twins, e.twins...)
-	}
-	if len(twins) == 0 {
-		return rules
-	}
-	taken := make(map[string]bool, len(twins))
-	for _, twin := range twins {
-		taken[twin.Host] = false
-	}
-	for _, rule := range rules {
-		if _, wanted := taken[rule.Host]; wanted {
-			taken[rule.Host] = true
-		}
-	}
-	all := append(make([]*proxy.Rule, 0, len(rules)+len(twins)), rules...)
-	for _, twin := range twins {
-		if !taken[twin.Host] {
-			taken[twin.Host] = true
-			all = append(all, twin)
-		}
-	}
-	return all
-}

@@ -31,7 +31,7 @@ func site(t testing.TB, rules []*proxy.Rule, edit func(*Dashboard)) *httptest.Se
 	t.Helper()
 	pools := upstream.NewRegistry(upstream.Options{AllowLocal: true})
 	p := proxy.New(pools)
-	table, _ := p.Compile(proxy.Config{Rules: rules})
+	table, _ := p.Compile(proxy.Config{Hosts: proxy.ByHost(rules)})
 	p.Swap(table)
 	d := &Dashboard{
 		Version: "v1", Started: time.Now(), Proxy: p, Pools: pools, Certs: new(certs.Store),
@@ -129,7 +129,7 @@ func TestHostileText(t *testing.T) {
 		d.Pools.Pool(rules[0].Backend).Set(upstream.Resolution{Addresses: []upstream.Address{{Host: hostile, Port: 1}}})
 		d.Certs.Swap(certs.NewSet([]certs.Binding{{Host: hostile, Reason: hostile, Source: hostile}}, nil))
 		d.History.take(Live{Table: d.Proxy.Table()})
-		table, _ := d.Proxy.Compile(proxy.Config{Rules: rules[:1]})
+		table, _ := d.Proxy.Compile(proxy.Config{Hosts: proxy.ByHost(rules[:1])})
 		d.Proxy.Swap(table)
 		d.History.take(Live{Table: table, Certificates: []certs.Binding{{Host: hostile, Reason: hostile}}})
 	})

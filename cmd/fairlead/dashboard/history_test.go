@@ -24,7 +24,7 @@ func TestHistory(t *testing.T) {
 	h := NewHistory()
 	var bindings []certs.Binding
 	note := func(rules ...*proxy.Rule) {
-		table, _ := p.Compile(proxy.Config{Rules: rules})
+		table, _ := p.Compile(proxy.Config{Hosts: proxy.ByHost(rules)})
 		p.Swap(table)
 		h.take(Live{At: time.Now(), Table: table, Certificates: bindings})
 	}
@@ -73,7 +73,7 @@ func BenchmarkTake(b *testing.B) {
 	pools := upstream.NewRegistry(upstream.Options{})
 	defer pools.Close()
 	p := proxy.New(pools)
-	table, _ := p.Compile(proxy.Config{Rules: manyRules(10_000)})
+	table, _ := p.Compile(proxy.Config{Hosts: proxy.ByHost(manyRules(10_000))})
 	h := NewHistory()
 	for b.Loop() {
 		h.take(Live{Table: table})
@@ -88,7 +88,7 @@ func TestHistoryRuns(t *testing.T) {
 	h := NewHistory()
 	go h.Run(t.Context())
 	for n := range 100 {
-		table, _ := p.Compile(proxy.Config{Rules: manyRules(n + 1)})
+		table, _ := p.Compile(proxy.Config{Hosts: proxy.ByHost(manyRules(n + 1))})
 		p.Swap(table)
 		h.Note(Live{Table: table})
 	}

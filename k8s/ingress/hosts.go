@@ -1,0 +1,170 @@
+package ingress
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
+)
+
+// part is what one Ingress asks of one host.
+type part struct {
+	host  string
+	rules []*proxy.Rule
+	// alternatives are what the rules of a canary are: not served by themselves.
+	alternatives []*proxy.Rule
+	twin         *proxy.Rule // a redirect, if no Ingress has rules for the host; may be nil
+}
+
+// member is an Ingress that has a part in a host.
+type member struct {
+	*entry
+	*part
+}
+
+// host is what the Ingresses that name a host come to together. Nothing that is served depends
+// on more than one host but Problems, backends and certificates, so the host is what is made
+// again when one of its Ingresses changed: all but name, members and claims is unite of members.
+type host struct {
+	name    string
+	members []member // in order of precedence
+	// claims counts the Ingresses of ours that mean a fact, of each kind of fact. They may
+	// have no part in the host.
+	claims [factKinds]int
+
+	rules    *proxy.HostRules // nil when nothing is served
+	canaries []upstream.Key   // the backends of canaries that get requests
+	problems []Problem        // of canaries
+}
+
+func (h *host) facts() fact {
+	var f fact
+	for kind, n := range h.claims {
+		if n > 0 {
+			f |= 1 << kind
+		}
+	}
+	return f
+}
+
+// hosts are those that Ingresses of ours name.
+type hosts struct {
+	byName map[string]*host
+	// touched are those whose members are not those that the rest was made of.
+	touched  map[*host]struct{}
+	troubled map[*host]struct{} // those with problems
+	// list is that of the last Result, which shares it.
+	list []*proxy.HostRules
+}
+
+func newHosts() hosts {
+	return hosts{byName: make(map[string]*host), touched: make(map[*host]struct{}), troubled: make(map[*host]struct{})}
+}
+
+func (hs *hosts) at(name string) *host {
+	h := hs.byName[name]
+	if h == nil {
+		h = &host{name: name}
+		hs.byName[name] = h
+	}
+	return h
+}
+
+// facts of a host that nobody names are none, and so are those of nil.
+func (hs *hosts) facts(name string) fact {
+	if hs == nil || hs.byName[name] == nil {
+		return 0
+	}
+	return hs.byName[name].facts()
+}
+
+// enter makes e a member of its hosts.
+func (hs *hosts) enter(e *entry) {
+	for i := range e.parts {
+		m := member{e, &e.parts[i]}
+		h := hs.at(m.host)
+		at, _ := slices.BinarySearchFunc(h.members, e, compareMember)
+		h.members = slices.Insert(h.members, at, m)
+		hs.touched[h] = struct{}{}
+	}
+}
+
+// leave takes back enter.
+func (hs *hosts) leave(e *entry) {
+	for i := range e.parts {
+		h := hs.at(e.parts[i].host)
+		h.members = slices.DeleteFunc(h.members, func(m member) bool { return m.entry == e })
+		hs.touched[h] = struct{}{}
+	}
+}
+
+func compareMember(m member, e *entry) int { return compareEntries(m.entry, e) }
+
+// settle unites the hosts that were touched, and tells bs of canaries that come and go.
+func (hs *hosts) settle(bs *backends) {
+	var changed []*host
+	for h := range hs.touched {
+		before := h.rules
+		bs.join(h.canaries, -1)
+		h.rules, h.canaries, h.problems = unite(h.name, h.members)
+		bs.join(h.canaries, +1)
+		if len(h.problems) > 0 {
+			hs.troubled[h] = struct{}{}
+		} else {
+			delete(hs.troubled, h)
+		}
+		if before != nil && h.rules != nil && slices.EqualFunc(before.Rules, h.rules.Rules, equalRule) {
+			h.rules = before
+		}
+		if h.rules != before {
+			changed = append(changed, h)
+		}
+		if len(h.members) == 0 && h.claims == [factKinds]int{} {
+			delete(hs.byName, h.name)
+		}
+	}
+	clear(hs.touched)
+	if len(changed) == 0 {
+		return
+	}
+	slices.SortFunc(changed, func(a, b *host) int { return strings.Compare(a.name, b.name) })
+	next, rest := make([]*proxy.HostRules, 0, len(hs.list)+len(changed)), hs.list
+	for _, h := range changed {
+		at, had := slices.BinarySearchFunc(rest, h.name, func(r *proxy.HostRules, name string) int { return strings.Compare(r.Host, name) })
+		next, rest = append(next, rest[:at]...), rest[at:]
+		if had {
+			rest = rest[1:]
+		}
+		if h.rules != nil {
+			next = append(next, h.rules)
+		}
+	}
+	hs.list = append(next, rest...)
+	if len(hs.list) == 0 {
+		hs.list = nil
+	}
+}
+
+func equalRule(a, b *proxy.Rule) bool { return a == b || reflect.DeepEqual(a, b) }
+
+// unite returns what a host serves: a function of its arguments, of which members are in order
+// of precedence.
+func unite(name string, members []member) (*proxy.HostRules, []upstream.Key, []Problem) {
+	var rules []*proxy.Rule
+	for _, m := range members {
+		rules = append(rules, m.part.rules...)
+	}
+	rules, canaries, problems := joinCanaries(members, rules)
+	if len(rules) == 0 {
+		// A redirect to the twin is for a host that nobody has.
+		if i := slices.IndexFunc(members, func(m member) bool { return m.twin != nil }); i >= 0 {
+			rules = []*proxy.Rule{members[i].twin}
+		}
+	}
+	if len(rules) == 0 {
+		return nil, canaries, problems
+	}
+	return &proxy.HostRules{Host: name, Rules: guardHost(rules)}, canaries, problems
+}
