@@ -57,7 +57,7 @@ func TestLongBodiesAreSpliced(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			web := rule("a.example", "/", webKey)
 			web.Policies = policies
-			f := newFront(t, Config{Rules: []*Rule{web}}, nil)
+			f := newFront(t, Config{Hosts: ByHost([]*Rule{web})}, nil)
 			f.lead(t, webKey, &proxytest.Backend{Raw: backend})
 			for i := range 2 {
 				c := dialRaw(t, f.http())
@@ -211,7 +211,7 @@ func TestSplicedRequestBodyBreaks(t *testing.T) {
 			if tt.leaves {
 				web.Policies.Timeouts.Send = patience
 			}
-			f := newFront(t, Config{Rules: []*Rule{web}}, func(f *front) { f.server.ClientTimeout = 400 * time.Millisecond })
+			f := newFront(t, Config{Hosts: ByHost([]*Rule{web})}, func(f *front) { f.server.ClientTimeout = 400 * time.Millisecond })
 			f.lead(t, webKey, &proxytest.Backend{Raw: tt.backend})
 			c := dialRaw(t, f.http())
 			c.send(t, "POST / HTTP/1.1", "Host: a.example", fmt.Sprintf("Content-Length: %d", size), "", "")
