@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/watch"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
 // maxNamed bounds the Secrets that are read one by one: each takes a watch. Those above it
@@ -149,19 +150,32 @@ func (n *namedSecrets) copyTo(secrets map[types.NamespacedName]*corev1.Secret) {
 	}
 }
 
-// follow keeps r up to date until ctx ends. Where watching is not allowed it asks again every
-// half minute.
+// follow keeps r up to date until ctx ends.
 func (n *namedSecrets) follow(ctx context.Context, name types.NamespacedName, r *secretReader) {
+	secrets := n.cluster.o.Client.CoreV1().Secrets(name.Namespace)
+	keepReading(ctx, func() error {
+		err := readSecret(ctx, secrets, name.Name, func(s *corev1.Secret) { n.set(r, s) })
+		if apierrors.IsForbidden(err) {
+			// As with all other objects, what was read before is kept.
+			n.cluster.locked(func() { r.answered = true })
+		}
+		return err
+	}, n.spread)
+}
+
+// keepReading calls read again whenever it returns, until ctx ends. What is not allowed is tried
+// again every half minute. spread is the time over which readers that end together begin again.
+func keepReading(ctx context.Context, read func() error, spread func() time.Duration) {
 	const poll, slowest = 30 * time.Second, 5 * time.Second
 	wait := time.Duration(0)
 	for ctx.Err() == nil {
-		err := n.read(ctx, name, r)
+		err := read()
 		switch {
 		case err == nil:
 			// The watch ended, as each does after a while. All end together when the API
 			// server does.
 			wait = 0
-			sleep(ctx, 500*time.Millisecond+rand.N(n.spread()))
+			sleep(ctx, 500*time.Millisecond+rand.N(spread()))
 			continue
 		case apierrors.IsForbidden(err):
 			wait = poll
@@ -179,25 +193,21 @@ func (n *namedSecrets) spread() time.Duration {
 	return time.Duration(1+len(n.readers)) * 10 * time.Millisecond
 }
 
-// read gets the Secret and then watches it until the watch ends.
-func (n *namedSecrets) read(ctx context.Context, name types.NamespacedName, r *secretReader) error {
-	secrets := n.cluster.o.Client.CoreV1().Secrets(name.Namespace)
-	found, err := secrets.Get(ctx, name.Name, metav1.GetOptions{})
+// readSecret gets a Secret and then watches it until the watch ends. set is given each version;
+// nil when there is none.
+func readSecret(ctx context.Context, secrets typedcorev1.SecretInterface, name string, set func(*corev1.Secret)) error {
+	found, err := secrets.Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case err == nil:
-		n.set(r, found)
+		set(found)
 	case apierrors.IsNotFound(err):
-		n.set(r, nil)
-	case apierrors.IsForbidden(err):
-		// As with all other objects, what was read before is kept.
-		n.cluster.locked(func() { r.answered = true })
-	}
-	if err != nil && !apierrors.IsNotFound(err) {
+		set(nil)
+	default:
 		return err
 	}
 	// Without a resource version the watch begins with the present state, so nothing is
 	// lost between the two requests.
-	w, err := secrets.Watch(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name.Name).String()})
+	w, err := secrets.Watch(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()})
 	if err != nil {
 		return err
 	}
@@ -206,11 +216,11 @@ func (n *namedSecrets) read(ctx context.Context, name types.NamespacedName, r *s
 		switch s, _ := e.Object.(*corev1.Secret); {
 		case e.Type == watch.Error:
 			return apierrors.FromObject(e.Object)
-		case s == nil || s.Name != name.Name:
+		case s == nil || s.Name != name:
 		case e.Type == watch.Added || e.Type == watch.Modified:
-			n.set(r, s)
+			set(s)
 		case e.Type == watch.Deleted:
-			n.set(r, nil)
+			set(nil)
 		}
 	}
 	return nil

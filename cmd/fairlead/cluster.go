@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/fairlead-ingress/fairlead/k8s"
+	"github.com/fairlead-ingress/fairlead/tls/tickets"
 )
 
 // cluster is what an instance has to do with its API server: the objects that it reads, and
@@ -25,13 +26,14 @@ type cluster struct {
 	leader  *k8s.Leader // nil without election
 	events  *k8s.Events
 	status  *k8s.Status // nil when no status is written
-	clear   bool        // take the addresses back at the end
+	tickets *k8s.Tickets
+	clear   bool // take the addresses back at the end
 	log     *zap.Logger
 
 	surroundings surroundings
 }
 
-func newCluster(s settings, log *zap.Logger) (*cluster, error) {
+func newCluster(s settings, useKeys func(tickets.Keys), log *zap.Logger) (*cluster, error) {
 	config, err := k8s.RestConfig(s.kubeconfig, s.apiserverHost)
 	if err != nil {
 		return nil, err
@@ -77,6 +79,9 @@ func newCluster(s settings, log *zap.Logger) (*cluster, error) {
 			Client: client, Cluster: c.source, Addresses: addresses, FieldManager: fieldManager, Log: log.Named("status"),
 		}
 	}
+	c.tickets = &k8s.Tickets{
+		Client: client, Namespace: k8s.PodNamespace(), Name: k8s.TicketsName(lease), Use: useKeys, Log: log.Named("tickets"),
+	}
 	if !s.disableLeaderElection {
 		c.leader = &k8s.Leader{
 			Client: client, Namespace: k8s.PodNamespace(), Name: lease, Identity: k8s.PodName(), TTL: s.electionTTL, Log: log.Named("leader"),
@@ -100,6 +105,7 @@ func (c *cluster) write(ctx context.Context) {
 	lead := func(ctx context.Context) {
 		var wg sync.WaitGroup
 		wg.Go(func() { c.events.Run(ctx) })
+		wg.Go(func() { c.tickets.Lead(ctx) })
 		if c.status != nil {
 			wg.Go(func() { c.status.Run(ctx) })
 		}

@@ -61,6 +61,9 @@ var layers = map[string]layer{
 	"tls/certs": {
 		why: "the choice of a certificate needs a name and certificates, nothing else",
 	},
+	"tls/tickets": {
+		why: "keys of chance and their rotation: who shares them, and how, is known elsewhere",
+	},
 	"tls/issuer": {
 		imports: []string{"tls/certs"},
 		outside: []string{"golang.org/x/crypto/acme", "go.uber.org/zap"},
@@ -92,7 +95,7 @@ var layers = map[string]layer{
 		why:     "objects for tests, from text",
 	},
 	"k8s": {
-		imports: []string{"k8s/ingress", "k8s/gateway", "proxy", "proxy/policy", "proxy/upstream", "router", "tls/certs"},
+		imports: []string{"k8s/ingress", "k8s/gateway", "proxy", "proxy/policy", "proxy/upstream", "router", "tls/certs", "tls/tickets"},
 		outside: append([]string{"k8s.io/client-go/", "k8s.io/klog/", "k8s.io/utils/", "go.uber.org/zap", "github.com/go-logr/"}, apiTypes...),
 		why:     "the one place that talks to the API server; what it observes leaves through its func fields",
 	},
@@ -102,7 +105,7 @@ var layers = map[string]layer{
 		why:     "a page is made of what is live: it asks the same code as every other surface, and decides nothing",
 	},
 	"cmd/fairlead": {
-		imports: []string{"cmd/fairlead/dashboard", "k8s", "k8s/ingress", "k8s/manifest", "k8s/explain", "proxy", "proxy/observe", "proxy/policy", "proxy/proxytest", "proxy/upstream", "router", "tls/certs", "tls/issuer"},
+		imports: []string{"cmd/fairlead/dashboard", "k8s", "k8s/ingress", "k8s/manifest", "k8s/explain", "proxy", "proxy/observe", "proxy/policy", "proxy/proxytest", "proxy/upstream", "router", "tls/certs", "tls/issuer", "tls/tickets"},
 		outside: append([]string{"github.com/spf13/", "go.uber.org/zap", "k8s.io/client-go/", "golang.org/x/crypto/x509roots/fallback", "github.com/prometheus/", "sigs.k8s.io/yaml"}, apiTypes...),
 		why:     "wiring: it knows everything, and nothing knows it",
 	},

@@ -24,6 +24,7 @@ import (
 	"github.com/fairlead-ingress/fairlead/proxy/observe"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/tls/certs"
+	"github.com/fairlead-ingress/fairlead/tls/tickets"
 )
 
 // instance is a running Fairlead: a source of objects, the controller that makes them live,
@@ -40,6 +41,7 @@ type instance struct {
 	metrics    *observe.Metrics
 	accessLog  *observe.AccessLog
 	server     *proxy.Server
+	tickets    ticketKeys
 	admin      *admin
 	problems   problemLog
 	rates      *dashboard.Rates
@@ -75,7 +77,7 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 		}
 		source = in.dir
 	} else {
-		if in.cluster, err = newCluster(s, log); err != nil {
+		if in.cluster, err = newCluster(s, in.tickets.use, log); err != nil {
 			return nil, err
 		}
 		source = in.cluster.source
@@ -101,11 +103,13 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 	in.metrics = observe.NewMetrics(observe.Options{
 		Version: buildVersion(), Table: in.proxy.Table, InFlight: in.proxy.InFlight, Tunnels: in.proxy.Tunnels, Replicas: in.proxy.Replicas,
 		Synced: in.synced, Leader: in.leading, Problems: in.problemKinds, Certificates: in.expiries, AccessLog: in.accessLog,
+		TicketKeys: in.tickets.since,
 	})
 	in.proxy.Observer = observe.Observer{Metrics: in.metrics, Log: in.accessLog}
 	in.server = &proxy.Server{
 		Proxy: in.proxy, HTTPAddress: s.httpAddress, HTTPSAddress: s.httpsAddress,
 		TLS:           &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: in.certs.GetCertificate},
+		Tickets:       &in.tickets.sealing,
 		ShutdownDelay: noneIfZero(s.shutdownDelay), DrainTimeout: noneIfZero(s.drainTimeout),
 		ConnState: in.metrics.ConnState, Log: log, Engine: proxy.Engine(s.engine),
 	}
@@ -192,6 +196,13 @@ func (in *instance) run(ctx context.Context) error {
 	var observers sync.WaitGroup
 	observers.Go(func() { in.rates.Run(background) })
 	observers.Go(func() { in.history.Run(background) })
+	observers.Go(func() {
+		if in.cluster != nil {
+			in.cluster.tickets.Follow(background)
+		} else {
+			tickets.Keep(background, in.tickets.use)
+		}
+	})
 	writers := make(chan struct{})
 	go func() {
 		defer close(writers)

@@ -45,15 +45,15 @@ func helmed(t *testing.T, values string) map[string]Object {
 
 // TestKustomizations builds every one; the kinds say whether the right objects are left.
 func TestKustomizations(t *testing.T) {
-	namespaced := "Deployment PodDisruptionBudget Role RoleBinding Service ServiceAccount"
-	base := "ClusterRole ClusterRoleBinding Deployment IngressClass Namespace PodDisruptionBudget Role RoleBinding Service ServiceAccount"
+	namespaced := "Deployment PodDisruptionBudget Role RoleBinding Secret Service ServiceAccount"
+	base := "ClusterRole ClusterRoleBinding Deployment IngressClass Namespace PodDisruptionBudget Role RoleBinding Secret Service ServiceAccount"
 	for dir, want := range map[string]string{
 		"base":                   base,
 		"overlays/namespaced":    namespaced,
 		"overlays/named-secrets": namespaced,
-		"overlays/daemonset":     "ClusterRole ClusterRoleBinding DaemonSet IngressClass Namespace Role RoleBinding ServiceAccount",
+		"overlays/daemonset":     "ClusterRole ClusterRoleBinding DaemonSet IngressClass Namespace Role RoleBinding Secret ServiceAccount",
 		"overlays/production": "ClusterRole ClusterRoleBinding ConfigMap Deployment HorizontalPodAutoscaler IngressClass Namespace NetworkPolicy " +
-			"PodDisruptionBudget PrometheusRule Role RoleBinding Service ServiceAccount ServiceMonitor",
+			"PodDisruptionBudget PrometheusRule Role RoleBinding Secret Service ServiceAccount ServiceMonitor",
 	} {
 		var kinds []string
 		for _, o := range kustomized(t, dir) {
@@ -150,6 +150,7 @@ func TestChartIsTheBase(t *testing.T) {
 		{"ClusterRoleBinding fairlead", []string{"subjects"}},
 		{"Role fairlead", []string{"rules"}},
 		{"RoleBinding fairlead", []string{"roleRef"}},
+		{"Secret fairlead-leader-tickets", []string{"type"}},
 		{"Deployment fairlead", []string{"spec", "strategy"}},
 		{"Deployment fairlead", []string{"spec", "replicas"}},
 		{"Deployment fairlead", []string{"spec", "template", "metadata", "annotations"}},

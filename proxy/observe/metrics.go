@@ -29,6 +29,9 @@ type Options struct {
 	Tunnels  func() int
 	// Replicas is what limits of all replicas together are divided by.
 	Replicas func() int
+	// TicketKeys is when the key that seals session tickets began to; zero while replicas share
+	// none.
+	TicketKeys func() time.Time
 	// Synced is when the configuration was last known to be that of its source; the zero
 	// time before it ever was.
 	Synced func() time.Time

@@ -137,6 +137,7 @@ func everything(t testing.TB) *Metrics {
 		InFlight:     func() int { return 3 },
 		Tunnels:      func() int { return 2 },
 		Replicas:     func() int { return 3 },
+		TicketKeys:   func() time.Time { return time.Unix(1_900_000_000, 0) },
 		Synced:       func() time.Time { return time.Now().Add(-time.Minute) },
 		Leader:       func() bool { return true },
 		Problems:     func(yield func(string, string) bool) { _ = yield("ServiceNotFound", "error") },

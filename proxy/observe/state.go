@@ -44,6 +44,17 @@ func registerState(r prometheus.Registerer, o Options) {
 				return 0
 			})
 	}
+	if o.TicketKeys != nil {
+		r.MustRegister(collected{
+			desc: prometheus.NewDesc("fairlead_session_ticket_key_timestamp_seconds",
+				"When the key that seals TLS session tickets began to.", nil, nil),
+			each: func(emit func(float64, ...string)) {
+				if t := o.TicketKeys(); !t.IsZero() {
+					emit(float64(t.Unix()))
+				}
+			},
+		})
+	}
 	if o.Synced != nil {
 		r.MustRegister(collected{
 			desc: prometheus.NewDesc("fairlead_config_age_seconds",
