@@ -162,9 +162,10 @@ func equalProblem(p, q ingress.Problem) bool {
 // equalConfig reports whether two configurations are the same, host by host. Hosts and rules
 // that are the same pointer, which is nearly all of them, cost nothing.
 func equalConfig(a, b proxy.Config) bool {
-	return a.DefaultBackend == b.DefaultBackend && reflect.DeepEqual(a.Trust, b.Trust) &&
+	return a.DefaultBackend == b.DefaultBackend && reflect.DeepEqual(a.Trust, b.Trust) && reflect.DeepEqual(a.Listener, b.Listener) &&
 		(sameList(a.Hosts, b.Hosts) || slices.EqualFunc(a.Hosts, b.Hosts, func(g, h *proxy.HostRules) bool {
-			return g == h || g.Host == h.Host && slices.EqualFunc(g.Rules, h.Rules, func(r, s *proxy.Rule) bool { return r == s || reflect.DeepEqual(r, s) })
+			return g == h || g.Host == h.Host && slices.Equal(g.Ciphers, h.Ciphers) &&
+				slices.EqualFunc(g.Rules, h.Rules, func(r, s *proxy.Rule) bool { return r == s || reflect.DeepEqual(r, s) })
 		}))
 }
 

@@ -21,8 +21,8 @@ type Table struct {
 	fallbackKey upstream.Key
 	unmatched   Recorder
 	trust       *trust
-	clientCerts *clientCerts // nil when no host wants any
-	generation  uint64       // set by Swap
+	hosting     *hosting
+	generation  uint64 // set by Swap
 }
 
 // Generation counts the tables that went live, from 1; 0 before Swap.
@@ -116,7 +116,7 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 	t.unmatched = p.recorder(nil)
 	var conflicts []router.Conflict
 	t.routes, conflicts = last.routes.With(changed)
-	t.clientCerts = newClientCerts(t.hosts, t.routes)
+	t.hosting = newHosting(t.hosts, t.routes, c.Listener)
 	return t, conflicts
 }
 

@@ -13,7 +13,7 @@ type compiledHost struct {
 	rules  *HostRules
 	routes []*route       // of each rule
 	keys   []upstream.Key // the backends of the rules, each once; those of losers too
-	demand string         // what the host asks of client certificates: see clientCerts
+	terms  terms          // of its handshakes
 }
 
 // leadsTo is keys; none of nil.
@@ -47,7 +47,7 @@ func (r *Rule) identity() identity {
 
 // compileHost compiles h. The rules that are in before, which may be nil, keep their routes.
 func (p *Proxy) compileHost(h *HostRules, before *compiledHost) *compiledHost {
-	made := &compiledHost{rules: h, routes: make([]*route, len(h.Rules)), demand: demandOf(h.Rules)}
+	made := &compiledHost{rules: h, routes: make([]*route, len(h.Rules)), terms: termsOf(h)}
 	same, equal := before.index()
 	seen := make(map[upstream.Key]struct{})
 	add := func(k upstream.Key) {

@@ -20,6 +20,8 @@ type Config struct {
 	DefaultBackend upstream.Key
 	// Trust is of the forwarding fields, beside the Proxy's TrustedProxies.
 	Trust policy.Trust
+	// Listener is of the data ports.
+	Listener policy.Listener
 }
 
 // Rules are those of all hosts. The slice is the caller's.
@@ -35,6 +37,8 @@ func (c Config) Rules() []*Rule {
 type HostRules struct {
 	Host  string // as in Rule, where it is the same in each of Rules
 	Rules []*Rule
+	// Ciphers are those of TLS 1.2 for connections to the host; nil leaves that to the Listener.
+	Ciphers []uint16
 }
 
 // ByHost makes Config.Hosts of rules in any order.

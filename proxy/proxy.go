@@ -49,7 +49,7 @@ type Proxy struct {
 func New(pools *upstream.Registry) *Proxy {
 	p := &Proxy{Pools: pools, policies: newPolicies(pools)}
 	empty, _ := router.Build(nil)
-	p.table.Store(&Table{routes: empty, trust: p.trustOf(policy.Trust{})})
+	p.table.Store(&Table{routes: empty, trust: p.trustOf(policy.Trust{}), hosting: newHosting(nil, empty, policy.Listener{})})
 	return p
 }
 

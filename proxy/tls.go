@@ -4,54 +4,85 @@ import (
 	"crypto/tls"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/router"
 )
 
-// clientCerts says what each host asks of client certificates, as policy.ClientCert.Identity
-// has it. A nil one asks nothing anywhere.
-type clientCerts struct {
-	routes *router.Table
-	hosts  map[string]string // by the Host of a rule; only those that ask
+// hosting is what the handshakes of a table need: what the data ports offer, and what single
+// hosts offer and ask otherwise.
+type hosting struct {
+	routes   *router.Table
+	listener policy.Listener
+	hosts    map[string]terms // by the Host of a rule; only those that differ
+	demands  bool             // a host asks for client certificates
+
+	configs sync.Map // offer -> *tls.Config
 }
 
-// demandOf returns what the rules of one host ask for, "" for nothing.
-func demandOf(rules []*Rule) string {
-	var demand *policy.ClientCert
-	for _, r := range rules {
+// terms are what a host has of its own. The zero value is nothing.
+type terms struct {
+	demand  string // what it asks of client certificates, as policy.ClientCert.Identity has it
+	ciphers string // as encodeCiphers has them; empty: those of the listener
+}
+
+// offer is what a handshake gets.
+type offer struct {
+	base *tls.Config
+	terms
+	refuse bool
+}
+
+// termsOf returns what a host has of its own. Its rules demand the same of clients.
+func termsOf(h *HostRules) terms {
+	t := terms{ciphers: encodeCiphers(h.Ciphers)}
+	for _, r := range h.Rules {
 		if r.Policies != nil && r.Policies.ClientCert != nil {
-			demand = r.Policies.ClientCert
+			t.demand = r.Policies.ClientCert.Identity()
+			break
 		}
 	}
-	if demand == nil {
-		return ""
-	}
-	return demand.Identity()
+	return t
 }
 
-// newClientCerts is nil when no host asks for a certificate.
-func newClientCerts(hosts []*compiledHost, routes *router.Table) *clientCerts {
-	var c *clientCerts
-	for _, h := range hosts {
-		if h.demand == "" {
+func newHosting(hosts []*compiledHost, routes *router.Table, l policy.Listener) *hosting {
+	h := &hosting{routes: routes, listener: l}
+	for _, c := range hosts {
+		if c.terms == (terms{}) {
 			continue
 		}
-		if c == nil {
-			c = &clientCerts{routes, make(map[string]string)}
+		if h.hosts == nil {
+			h.hosts = make(map[string]terms)
 		}
-		c.hosts[h.rules.Host] = h.demand
+		h.hosts[c.rules.Host] = c.terms
+		h.demands = h.demands || c.terms.demand != ""
 	}
-	return c
+	return h
 }
 
-// of returns the demand of a canonical host: "" for none. The rules that count are those that
-// requests for the host are routed by.
-func (c *clientCerts) of(host string) string {
-	if c == nil {
-		return ""
+func encodeCiphers(ids []uint16) string {
+	b := make([]byte, 0, 2*len(ids))
+	for _, id := range ids {
+		b = append(b, byte(id>>8), byte(id))
 	}
-	return c.hosts[c.routes.HostOf(host)]
+	return string(b)
+}
+
+func decodeCiphers(s string) (ids []uint16) {
+	for i := 0; i+1 < len(s); i += 2 {
+		ids = append(ids, uint16(s[i])<<8|uint16(s[i+1]))
+	}
+	return ids
+}
+
+// of returns what a canonical host has of its own. The rules that count are those that requests
+// for the host are routed by.
+func (h *hosting) of(host string) terms {
+	if len(h.hosts) == 0 {
+		return terms{}
+	}
+	return h.hosts[h.routes.HostOf(host)]
 }
 
 // serverName is the canonical form of a server name, "" for none or one that is no host.
@@ -66,11 +97,11 @@ func serverName(name string) string {
 // misdirected reports that a request is for a host that demands another proof of the client than
 // that of its connection did: it must not pass with what was agreed on for the other.
 func (t *Table) misdirected(state *tls.ConnectionState, host string) bool {
-	if t.clientCerts == nil || state == nil {
+	if !t.hosting.demands || state == nil {
 		return false
 	}
 	name := serverName(state.ServerName)
-	return name != host && t.clientCerts.of(name) != t.clientCerts.of(host)
+	return name != host && t.hosting.of(name).demand != t.hosting.of(host).demand
 }
 
 // tlsConfig returns what the HTTPS port is served with: base, and what each handshake needs by
@@ -83,22 +114,61 @@ func (p *Proxy) tlsConfig(base, tickets *tls.Config) *tls.Config {
 			base.NextProtos = append([]string{protocol}, base.NextProtos...)
 		}
 	}
-	with := func(demand string) *tls.Config {
-		config := base.Clone()
-		if demand != "" {
-			config.ClientAuth = tls.RequestClientCert
-		}
-		bindTickets(config, tickets, demand)
-		return config
-	}
-	plain, served := with(""), base.Clone()
+	served := base.Clone()
 	served.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if demand := p.table.Load().clientCerts.of(serverName(hello.ServerName)); demand != "" {
-			return with(demand), nil
-		}
-		return plain, nil
+		return p.table.Load().hosting.config(base, tickets, serverName(hello.ServerName)), nil
 	}
 	return served
+}
+
+// config returns what a handshake for a canonical host is done with. It is made at the first of
+// its kind in the table.
+func (h *hosting) config(base, tickets *tls.Config, host string) *tls.Config {
+	o := offer{base: base, terms: h.of(host)}
+	o.refuse = h.listener.RejectUnknown && h.routes.HostOf(host) == ""
+	if made, ok := h.configs.Load(o); ok {
+		return made.(*tls.Config)
+	}
+	made, _ := h.configs.LoadOrStore(o, h.listen(o, tickets))
+	return made.(*tls.Config)
+}
+
+// listen makes the configuration of an offer.
+func (h *hosting) listen(o offer, tickets *tls.Config) *tls.Config {
+	config := o.base.Clone()
+	if o.refuse {
+		// Without a certificate the client is told that the name is not known.
+		config.Certificates, config.GetCertificate, config.SessionTicketsDisabled = nil, nil, true
+		return config
+	}
+	l := &h.listener
+	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
+	if l.OnlyTLS13 {
+		config.MinVersion = tls.VersionTLS13
+	}
+	if l.NoTLS13 {
+		config.MaxVersion = tls.VersionTLS12
+	}
+	switch {
+	case o.ciphers != "":
+		config.CipherSuites = decodeCiphers(o.ciphers)
+	case l.Ciphers != nil:
+		config.CipherSuites = l.Ciphers
+	case config.CipherSuites == nil:
+		config.CipherSuites = policy.DefaultCiphers()
+	}
+	if l.Groups != nil {
+		config.CurvePreferences = l.Groups
+	}
+	if l.NoHTTP2 {
+		config.NextProtos = slices.DeleteFunc(slices.Clone(config.NextProtos), func(p string) bool { return p == "h2" })
+	}
+	if o.demand != "" {
+		config.ClientAuth = tls.RequestClientCert
+	}
+	config.SessionTicketsDisabled = l.NoTickets
+	bindTickets(config, tickets, o.demand)
+	return config
 }
 
 // ticketDemand marks our entry in the Extra of a session.

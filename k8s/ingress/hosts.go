@@ -115,7 +115,7 @@ func (hs *hosts) settle(bs *backends) {
 		} else {
 			delete(hs.troubled, h)
 		}
-		if before != nil && h.rules != nil && slices.EqualFunc(before.Rules, h.rules.Rules, equalRule) {
+		if before != nil && h.rules != nil && slices.Equal(before.Ciphers, h.rules.Ciphers) && slices.EqualFunc(before.Rules, h.rules.Rules, equalRule) {
 			h.rules = before
 		}
 		if h.rules != before {
@@ -166,5 +166,9 @@ func unite(name string, members []member) (*proxy.HostRules, []upstream.Key, []P
 	if len(rules) == 0 {
 		return nil, canaries, problems
 	}
-	return &proxy.HostRules{Host: name, Rules: guardHost(rules)}, canaries, problems
+	made := &proxy.HostRules{Host: name, Rules: guardHost(rules)}
+	if i := slices.IndexFunc(rules, func(r *proxy.Rule) bool { return r.Policies != nil && r.Policies.Ciphers != nil }); i >= 0 {
+		made.Ciphers = rules[i].Policies.Ciphers
+	}
+	return made, canaries, problems
 }

@@ -105,7 +105,7 @@ func (t *Translator) Translate(s *Snapshot) *Result {
 	}
 	t.hosts.settle(&t.backends)
 	r := &Result{
-		Config:      proxy.Config{Hosts: t.hosts.list, DefaultBackend: t.options.DefaultBackend, Trust: t.settings.global.Trust},
+		Config:      proxy.Config{Hosts: t.hosts.list, DefaultBackend: t.options.DefaultBackend, Trust: t.settings.global.Trust, Listener: t.settings.global.Listener},
 		Owned:       t.ranking.owned,
 		Resolutions: t.resolve(s),
 	}

@@ -80,7 +80,6 @@ var keys = [...]key{
 	{"server-alias", OtherHosts, "''", "more hosts for these rules"},
 	{"server-snippet", Refused, "#", "raw nginx configuration, which may deny access"},
 	{"session-cookie-hash", Unknown, "", "it was removed"},
-	{"ssl-ciphers", LeftOut, "", "TLS ciphers of the host"},
 	{"ssl-passthrough", Unroutable, "false", "hands TLS connections to the backend"},
 	{"ssl-prefer-server-ciphers", NoEffect, "", "the order of ciphers is fixed"},
 	{"stream-snippet", Refused, "#", "raw nginx configuration, which may deny access"},

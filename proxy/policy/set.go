@@ -65,6 +65,8 @@ type Set struct {
 	Timeouts Timeouts
 	Retry    upstream.Retry
 	Errors   Errors
+	// Ciphers are those of TLS 1.2 for the host; nil leaves that to the Listener.
+	Ciphers []uint16
 }
 
 // Rule is what a handler must know of the rule it is made for.

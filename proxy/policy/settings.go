@@ -10,7 +10,8 @@ import (
 // Global is what the controller's ConfigMap says of the instance as a whole, and not of single
 // rules. The zero value is an instance without a ConfigMap. It is never changed.
 type Global struct {
-	Trust Trust
+	Trust    Trust
+	Listener Listener
 	// Refused are the findings that close every rule: what the ConfigMap has to guard all of
 	// them and that is not built. They are for Input.
 	Refused []Finding
@@ -26,7 +27,7 @@ type part struct {
 }
 
 // parts is every piece of Global: the only registry. What a rule can have is in chain.
-var parts = [...]part{trust}
+var parts = [...]part{trust, listener}
 
 // ParseConfig makes the Global of a ConfigMap and judges all of it: the keys that are read for
 // the instance, those that are defaults of rules, and those that are neither. The findings are
