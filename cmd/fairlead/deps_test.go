@@ -51,7 +51,7 @@ var layers = map[string]layer{
 	},
 	"proxy/observe": {
 		imports: []string{"proxy", "router"},
-		outside: []string{"go.uber.org/zap", "github.com/prometheus/"},
+		outside: []string{"go.uber.org/zap", "github.com/prometheus/", "google.golang.org/protobuf/"},
 		why:     "what is observed must not depend on what configured it",
 	},
 	"proxy/proxytest": {
