@@ -75,8 +75,8 @@ func passwordNames(ing *netv1.Ingress) []types.NamespacedName {
 	if namespace, name := policy.AuthSecret(ing.Namespace, ing.Annotations); name != "" {
 		names = append(names, types.NamespacedName{Namespace: namespace, Name: name})
 	}
-	if namespace, name := policy.AuthTLSSecret(ing.Namespace, ing.Annotations); name != "" {
-		names = append(names, types.NamespacedName{Namespace: namespace, Name: name})
+	for _, n := range policy.NamedSecrets(ing.Namespace, ing.Annotations) {
+		names = append(names, types.NamespacedName{Namespace: n[0], Name: n[1]})
 	}
 	return names
 }

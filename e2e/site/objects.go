@@ -16,6 +16,7 @@ const (
 	certificateKey      = "e2e/certificate"       // of a Secret: DNS names
 	certificateFaultKey = "e2e/certificate-fault" // of a Secret: expired, mismatch or junk
 	certificateRSAKey   = "e2e/certificate-rsa"   // of a Secret: "true"
+	certificateCAKey    = "e2e/certificate-ca"    // of a Secret: own or other
 )
 
 // Listener finds the address of a backend, and starts it when it is not there yet. A nil
@@ -212,7 +213,21 @@ func fillSecret(doc string, o *object, ca *Authority) (string, error) {
 	if err := yaml.Unmarshal([]byte(doc), &all); err != nil {
 		return "", err
 	}
-	all["data"] = map[string][]byte{"tls.crt": cert, "tls.key": key}
+	data := map[string][]byte{"tls.crt": cert, "tls.key": key}
+	switch notes[certificateCAKey] {
+	case "":
+	case "own":
+		data["ca.crt"] = encode("CERTIFICATE", ca.cert.Raw)
+	case "other":
+		other, err := NewAuthority()
+		if err != nil {
+			return "", err
+		}
+		data["ca.crt"] = encode("CERTIFICATE", other.cert.Raw)
+	default:
+		return "", fmt.Errorf("Secret %s: %s: want own or other, got %q", o.Metadata.Name, certificateCAKey, notes[certificateCAKey])
+	}
+	all["data"] = data
 	filled, err := yaml.Marshal(all)
 	return string(filled), err
 }

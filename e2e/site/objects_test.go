@@ -109,6 +109,7 @@ func TestCompleteMistakes(t *testing.T) {
 		"kind: Service\nmetadata: {name: web, annotations: {e2e/backends: a=sleepy}}\nspec: {ports: [{port: 80}]}": `got "sleepy"`,
 		"kind: Service\nmetadata: {name: web, annotations: {e2e/backends: a}}":                                     "want at least one port",
 		"kind: Secret\nmetadata: {name: web, annotations: {e2e/certificate: a, e2e/certificate-fault: ugly}}":      `got "ugly"`,
+		"kind: Secret\nmetadata: {name: web, annotations: {e2e/certificate: a, e2e/certificate-ca: mine}}":         `got "mine"`,
 	} {
 		if _, err := Complete([]byte(text), fixed, ca); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\nerror %v, want one with %q", text, err, want)

@@ -202,7 +202,17 @@ func failed(code string, f finding) (upstream.Resolution, []finding) {
 	return upstream.Resolution{Reason: code}, []finding{f}
 }
 
+// resolve returns what b leads to, and what is wrong with that.
 func resolve(o *Options, b *backend) (upstream.Resolution, []finding) {
+	r, findings := lookUp(o, b)
+	if len(r.Addresses) > 0 && !r.Protocol.TLS() && b.key.TLS != (upstream.Demand{}) {
+		findings = append(findings, found(AnnotationNoEffect, "Service %s/%s is spoken to without TLS (%s), so what proxy-ssl-* annotations ask for has no effect: write backend-protocol: HTTPS beside them",
+			b.key.Namespace, b.key.Service, r.Protocol))
+	}
+	return r, findings
+}
+
+func lookUp(o *Options, b *backend) (upstream.Resolution, []finding) {
 	if b.service == nil {
 		return failed(reasonService, found(ServiceNotFound, "Service %s/%s not found", b.key.Namespace, b.key.Service))
 	}

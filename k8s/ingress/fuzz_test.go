@@ -176,6 +176,7 @@ func checkRules(t *testing.T, r *ingress.Result) {
 		}
 		if rule.Answer == (proxy.Answer{}) && rule.PathType != router.HostOnly {
 			forwarded[rule.Backend] = true
+			forwarded[rule.Secure] = true
 			if rule.Canary != nil {
 				forwarded[rule.Canary.Backend] = true
 				if rule.Canary.Origin.Namespace != rule.Origin.Namespace {
@@ -189,7 +190,7 @@ func checkRules(t *testing.T, r *ingress.Result) {
 	}
 	for key := range r.Resolutions {
 		if !forwarded[key] {
-			t.Errorf("%s is resolved, and no rule leads there", key)
+			t.Errorf("%s is resolved, and no rule leads there", key.Target())
 		}
 	}
 	// Whatever speaks of access must have failed closed, whoever parsed it.

@@ -14,12 +14,14 @@ type Backend struct {
 	Auto bool
 	// Cluster asks for the Service's own address instead of those of its endpoints.
 	Cluster bool
+	// TLS is what is demanded of the backend where it is spoken to over TLS; nil: nothing.
+	TLS *upstream.TLS
 }
 
 var (
 	backendProtocol = Key{
 		Name: "backend-protocol", Value: "HTTP, HTTPS, AUTO_HTTP, GRPC or GRPCS", Default: "appProtocol of the Service's port",
-		Doc: "protocol of the backend; the certificate behind HTTPS and GRPCS is not verified, and FCGI is answered 503",
+		Doc: "protocol of the backend; the certificate behind HTTPS and GRPCS is verified with proxy-ssl-verify alone, and FCGI is answered 503",
 	}
 	serviceUpstream = Key{
 		Name: "service-upstream", Global: true, Value: "true or false", Default: "false",
@@ -56,11 +58,14 @@ var backend = feature{
 // connect with TLS, and the same as the first but for Auto.
 func (b Backend) Keys(k upstream.Key) (key, secure upstream.Key) {
 	k.Protocol, k.Cluster = b.Protocol, b.Cluster
+	if b.TLS != nil {
+		k.TLS = upstream.Demanded(*b.TLS)
+	}
 	if !b.Auto {
 		return k, k
 	}
 	key, secure = k, k
-	key.Protocol = upstream.Forced{Set: true, Protocol: upstream.HTTP}
+	key.Protocol, key.TLS = upstream.Forced{Set: true, Protocol: upstream.HTTP}, upstream.Demand{}
 	secure.Protocol = upstream.Forced{Set: true, Protocol: upstream.HTTPS1}
 	return key, secure
 }

@@ -74,6 +74,7 @@ var chain = [...]feature{
 	affinity,   // only requests that get to a backend begin a session
 	canary,     // chooses the backend
 	balancing,  // picks the endpoint of the backend that was chosen
+	backendTLS, // of the connections, as what follows is
 	backend,    // no handlers: they say where and how the last one, the proxy's, forwards
 	timeouts,
 	retries,

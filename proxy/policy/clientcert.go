@@ -127,22 +127,8 @@ func readClientCert(r *reader, s *Set) {
 
 // authorities fills in CA and CRL.
 func (r *reader) authorities(c *ClientCert) {
-	value, ok := r.text(authTLSSecret)
-	if !ok {
-		return // which was reported
-	}
-	namespace, name, ok := strings.Cut(value, "/")
-	switch {
-	case !ok || namespace == "" || name == "":
-		r.bad(authTLSSecret, "want namespace/name, got %.80q", value)
-		return
-	case namespace != r.Namespace && r.Config["allow-cross-namespace-resources"] != "true":
-		r.bad(authTLSSecret, "want a Secret of namespace %s, got one of %s", r.Namespace, namespace)
-		return
-	}
-	data := r.Secret(namespace, name)
+	data, value := r.namedSecret(authTLSSecret)
 	if data == nil {
-		r.bad(authTLSSecret, "Secret %s not found", value)
 		return
 	}
 	if _, ok := data["ca.crt"]; !ok {
@@ -160,20 +146,6 @@ func (r *reader) authorities(c *ClientCert) {
 			r.bad(authTLSSecret, "Secret %s, key ca.crl: %w", value, err)
 		}
 	}
-}
-
-// AuthTLSSecret returns the namespace and name of the Secret that the annotations of an Ingress
-// in namespace name for client certificates; empty for none, or one of another namespace.
-func AuthTLSSecret(namespace string, annotations map[string]string) (string, string) {
-	value, ok := annotations[Prefix+authTLSSecret.Name]
-	if !ok {
-		value = annotations[NginxPrefix+authTLSSecret.Name]
-	}
-	ns, name, _ := strings.Cut(strings.TrimSpace(value), "/")
-	if ns != namespace {
-		return "", ""
-	}
-	return namespace, name
 }
 
 // readAuthorities reads all certificates of a PEM file. One that cannot be read is an error:

@@ -58,7 +58,9 @@ var guardKeys = map[string]struct {
 
 // guardsOfBackends are the features whose guards are of the way to the backend, with the reason
 // why a canary keeps its own.
-var guardsOfBackends = map[string]string{}
+var guardsOfBackends = map[string]string{
+	"backend TLS": "what is asked of a backend is asked of that backend alone: a canary is another",
+}
 
 func TestEveryGuardIsDeclared(t *testing.T) {
 	seen, ca := map[string]bool{}, testAuthority(t)

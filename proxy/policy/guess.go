@@ -14,7 +14,7 @@ var guardWords = []string{
 }
 
 // guess judges a key that is not in the table, as a key without name. It fails closed when the key speaks of
-// access, or when it is a guard's name misspelled: the writer believes that the route is
+// access or of TLS to the backend, or when it is a guard's name misspelled: the writer believes that the route is
 // protected.
 func guess(name string) key {
 	lower := strings.ToLower(name)
@@ -25,7 +25,7 @@ func guess(name string) key {
 	}
 	speaks := slices.ContainsFunc(strings.FieldsFunc(lower, isSeparator), func(word string) bool { return slices.Contains(guardWords, word) })
 	misspelled := near.outcome == Refused && distance <= 2
-	if speaks || misspelled || strings.Contains(lower, "source-range") {
+	if speaks || misspelled || strings.Contains(lower, "source-range") || strings.HasPrefix(lower, "proxy-ssl") {
 		return key{outcome: Refused, doc: hint}
 	}
 	return key{outcome: Unknown, doc: hint}

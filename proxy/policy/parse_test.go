@@ -28,10 +28,10 @@ func TestGuardsAreRefused(t *testing.T) {
 		"auth-tls-verify-client", "auth-tls-verify-depth",
 
 		"enable-global-auth", "enable-modsecurity", "enable-owasp-core-rules", "modsecurity-snippet",
-		"modsecurity-transaction-id", "configuration-snippet", "server-snippet", "stream-snippet", "proxy-ssl-verify",
+		"modsecurity-transaction-id", "configuration-snippet", "server-snippet", "stream-snippet",
 		// Not known, but of those families, or a slip away from one of them.
 		"auth-oidc", "auth_url", "Auth-Url", "AUTH-TYPE", "basic-auth", "jwt-issuer", "ip-whitelist", "blacklist-source-range",
-		"modsecurity-rules", "location-snippet", "enable-waf", "auht-url", "satisfi", "whitelist-source-rang",
+		"modsecurity-rules", "location-snippet", "enable-waf", "proxy-ssl-verfiy", "proxy-ssl-pinning", "auht-url", "satisfi", "whitelist-source-rang",
 		"allow-source-range", "denylist.source.range", "mtls",
 	}
 	for _, guard := range guards {

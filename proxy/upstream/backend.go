@@ -4,6 +4,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Key is the identity of a Backend: a port of a Service, named as the Ingress names it.
@@ -16,22 +17,31 @@ type Key struct {
 	Protocol Forced
 	// Cluster asks for the Service's own address instead of those of its endpoints.
 	Cluster bool
+	// TLS is what the route demands where the Protocol is spoken over TLS; zero: what the Options
+	// say. Backends that differ in it share no connection and no session.
+	TLS Demand
 }
 
 // String returns "namespace/service:port".
 func (k Key) String() string { return k.Namespace + "/" + k.Service + ":" + k.Port }
 
-// Target returns String with what the route demands, as "namespace/service:port[https1,cluster]".
+// Target returns String with what the route demands, as
+// "namespace/service:port[https1,cluster,tls=1a2b3c4d]".
 func (k Key) Target() string {
-	switch {
-	case k.Protocol.Set && k.Cluster:
-		return k.String() + "[" + k.Protocol.Protocol.String() + ",cluster]"
-	case k.Protocol.Set:
-		return k.String() + "[" + k.Protocol.Protocol.String() + "]"
-	case k.Cluster:
-		return k.String() + "[cluster]"
+	var demands []string
+	if k.Protocol.Set {
+		demands = append(demands, k.Protocol.Protocol.String())
 	}
-	return k.String()
+	if k.Cluster {
+		demands = append(demands, "cluster")
+	}
+	if k.TLS != (Demand{}) {
+		demands = append(demands, "tls="+k.TLS.String())
+	}
+	if len(demands) == 0 {
+		return k.String()
+	}
+	return k.String() + "[" + strings.Join(demands, ",") + "]"
 }
 
 // Forced is a Protocol that counts whatever the Service says. The zero value is none.

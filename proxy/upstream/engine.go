@@ -30,7 +30,7 @@ func newEngine(e *Endpoint) *engine {
 	g, r := &engine{}, e.pool.registry
 	switch e.protocol {
 	case HTTPS:
-		config := tlsConfig(r.options.TLSConfig, e)
+		config := e.tlsConfig()
 		g.http1 = &http1.Client{Set: &r.clients, Dial: func(ctx context.Context) (net.Conn, error) {
 			return g.dialTLS(ctx, e, config, false)
 		}}
@@ -40,7 +40,7 @@ func newEngine(e *Endpoint) *engine {
 			return g.dialTLS(ctx, e, config, true)
 		}
 	case HTTPS1:
-		config := tlsConfig(r.options.TLSConfig, e)
+		config := e.tlsConfig()
 		g.http1 = &http1.Client{Set: &r.clients, Dial: func(ctx context.Context) (net.Conn, error) {
 			c, err := r.dialer.dialTLS(ctx, e, config)
 			if err != nil {
@@ -49,7 +49,7 @@ func newEngine(e *Endpoint) *engine {
 			return c, nil
 		}}
 	case H2:
-		config := tlsConfig(r.options.TLSConfig, e)
+		config := e.tlsConfig()
 		g.prefersHTTP2.Store(true)
 		g.http2 = newTransport(&r.options)
 		g.http2.Protocols.SetHTTP2(true)
@@ -156,8 +156,9 @@ func (g *engine) keepIdle(keep bool) {
 	}
 }
 
-func tlsConfig(template *tls.Config, e *Endpoint) *tls.Config {
-	c := template.Clone()
+// tlsConfig returns what connections to e are made with.
+func (e *Endpoint) tlsConfig() *tls.Config {
+	c := e.pool.registry.options.TLSConfig.Clone()
 	switch e.protocol {
 	case HTTPS1:
 		c.NextProtos = []string{"http/1.1"}
@@ -166,7 +167,9 @@ func tlsConfig(template *tls.Config, e *Endpoint) *tls.Config {
 	default:
 		c.NextProtos = []string{"h2", "http/1.1"}
 	}
-	if c.ServerName == "" {
+	if s := e.pool.secured; s != nil {
+		s.configure(c, e)
+	} else if c.ServerName == "" {
 		c.ServerName = e.address.Host // an IP address is verified, but not sent
 	}
 	if c.ClientSessionCache == nil {

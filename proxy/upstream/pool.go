@@ -18,6 +18,7 @@ import (
 type Pool struct {
 	key       Key
 	registry  *Registry
+	secured   *secured                    // of key; may be nil
 	endpoints atomic.Pointer[endpointSet] // never nil
 	picker    picker
 	budget    budget
@@ -36,7 +37,7 @@ type endpointSet struct {
 }
 
 func newPool(r *Registry, k Key) *Pool {
-	p := &Pool{key: k, registry: r}
+	p := &Pool{key: k, registry: r, secured: newSecured(k.TLS)}
 	p.picker.balance = r.options.Balance
 	p.picker.turn.Store(r.seed())
 	p.budget.ratio = r.options.RetryBudget

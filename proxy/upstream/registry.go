@@ -92,7 +92,7 @@ func (r *Registry) Pools() []*Pool {
 	}
 	slices.SortFunc(pools, func(a, b *Pool) int {
 		return cmp.Or(cmp.Compare(a.key.Namespace, b.key.Namespace), cmp.Compare(a.key.Service, b.key.Service),
-			cmp.Compare(a.key.Port, b.key.Port))
+			cmp.Compare(a.key.Port, b.key.Port), cmp.Compare(a.key.Target(), b.key.Target()))
 	})
 	return pools
 }
