@@ -40,6 +40,12 @@ FUZZTIME ?= 30s
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	.ci/fuzz $(FUZZTIME) $(MODULES)
 
+# One of them at a time: their bounds are for a machine that does nothing else.
+.PHONY: soak
+soak: ## the tests of what must never happen, with a million requests and bodies of 10 GiB; half an hour
+	FAIRLEAD_SOAK=1 $(GO) test -count=1 -v -p 1 -timeout 90m -run 'NeverTwice|Pollution|Unsolicited|RequestsDoNotMix|MemoryIsFlat' \
+		./proxy/http1 ./proxy/upstream ./proxy
+
 COUNT ?= 10
 .PHONY: microbench
 microbench: ## benchmarks of packages, COUNT (10) times each, as benchstat reads them

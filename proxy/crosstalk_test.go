@@ -26,11 +26,15 @@ func TestRequestsDoNotMix(t *testing.T) {
 			f := singleBackend(t, b, nil)
 			f.pools.Pool(webKey).Set(upstream.Resolution{Protocol: protocol, Addresses: []upstream.Address{addressOf(b)}})
 			var clients sync.WaitGroup
+			each := 60
+			if proxytest.Soaking() {
+				each = proxytest.Requests(0) / 12
+			}
 			for i := range 12 {
 				clients.Go(func() {
 					c := client(t, func(tr *http.Transport) { tr.ForceAttemptHTTP2 = i%2 == 0 })
 					random := rand.New(rand.NewPCG(uint64(i), 0))
-					for n := range 60 {
+					for n := range each {
 						mixedRequest(t, c, f, random, fmt.Sprintf("%d-%d", i, n), i%2 == 0)
 					}
 				})

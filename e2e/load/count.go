@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,28 +47,25 @@ func (p *proxy) counters(ctx context.Context) (runtimeCounters, error) {
 }
 
 func parseCounters(text []byte) (runtimeCounters, error) {
-	c := runtimeCounters{math.NaN(), math.NaN()}
+	mallocs, err1 := metric(text, "go_memstats_mallocs_total")
+	collections, err2 := metric(text, "go_gc_duration_seconds_count")
+	return runtimeCounters{mallocs, collections}, errors.Join(err1, err2)
+}
+
+// metric reads the value of a metric; name has its labels, if it has any.
+func metric(text []byte, name string) (float64, error) {
 	for line := range bytes.Lines(text) {
-		name, value, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
-		var to *float64
-		switch name {
-		case "go_memstats_mallocs_total":
-			to = &c.mallocs
-		case "go_gc_duration_seconds_count":
-			to = &c.collections
-		default:
+		key, value, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
+		if key != name {
 			continue
 		}
 		n, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			return c, fmt.Errorf("/metrics: %s: %w", name, err)
+			return 0, fmt.Errorf("/metrics: %s: %w", name, err)
 		}
-		*to = n
+		return n, nil
 	}
-	if math.IsNaN(c.mallocs) || math.IsNaN(c.collections) {
-		return c, errors.New("/metrics: want go_memstats_mallocs_total and go_gc_duration_seconds_count")
-	}
-	return c, nil
+	return 0, fmt.Errorf("/metrics: want %s, got none", name)
 }
 
 // countRuntime measures allocations. What reading the metrics allocates is taken off.

@@ -5,6 +5,8 @@
 //	go run ./load -rows 1k-64 -rounds 3 -seconds 2         one row, quickly
 //	go run ./load -rows '1k-64*' -binary NEW -against OLD  two binaries
 //	go run ./load -list                                    the rows
+//	go run ./load idle -n 10000                            memory of idle connections
+//	go run ./load bulk -size 10g                           memory while long bodies go through
 package main
 
 import (
@@ -26,11 +28,17 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	args, name := os.Args[1:], ""
+	if len(args) > 0 {
+		name = args[0]
+	}
 	var err error
-	if len(os.Args) > 1 && os.Args[1] == "attack" {
-		err = attackCommand(os.Args[2:], os.Stdout)
+	if command, ok := memoryCommands[name]; ok {
+		err = command(ctx, args[1:], os.Stdout, os.Stderr)
+	} else if name == "attack" {
+		err = attackCommand(args[1:], os.Stdout)
 	} else {
-		err = run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+		err = run(ctx, args, os.Stdout, os.Stderr)
 	}
 	switch {
 	case err == nil:

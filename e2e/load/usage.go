@@ -125,12 +125,13 @@ func parseStat(line string) (stat, error) {
 	return stat{pid, parent, time.Duration(user) * tick, time.Duration(system) * tick}, errors.Join(err1, err2, err3, err4)
 }
 
-// statusField reads a number of /proc/PID/status; 0 when it is not there.
+// statusField reads a number of /proc/PID/status, of KiB if it is of memory; 0 when it is not there.
 func statusField(text []byte, name string) int64 {
 	for line := range bytes.Lines(text) {
 		key, value, _ := bytes.Cut(line, []byte(":"))
 		if string(key) == name {
-			n, _ := strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 64) // 0 when it is no number
+			value = bytes.TrimSuffix(bytes.TrimSpace(value), []byte(" kB"))
+			n, _ := strconv.ParseInt(string(value), 10, 64) // 0 when it is no number
 			return n
 		}
 	}

@@ -12,14 +12,16 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/fairlead-ingress/fairlead/proxy/proxytest"
 )
 
 // stressed is how many requests a stress test sends.
 func stressed(most int) int {
-	if testing.Short() || raceEnabled {
+	if raceEnabled && !proxytest.Soaking() {
 		return most / 10
 	}
-	return most
+	return proxytest.Requests(most)
 }
 
 // D3: a server that closes connections whenever it likes, most of them while they are idle. A

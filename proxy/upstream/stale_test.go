@@ -132,10 +132,7 @@ func TestRetryStalePost(t *testing.T) {
 // D3: endpoints close connections whenever they like. Every GET succeeds, hardly a POST
 // fails, and no request is executed twice.
 func TestNeverTwice(t *testing.T) {
-	requests := 3000
-	if testing.Short() {
-		requests = 300
-	}
+	requests := proxytest.Requests(3000)
 	var (
 		mu       sync.Mutex
 		executed = make(map[string]int)
@@ -233,10 +230,7 @@ func TestUnsolicited(t *testing.T) {
 		}
 	}})
 	p := newTestPool(t, Options{RetryBudget: 1}, HTTP, b.Addr())
-	requests := 2000
-	if testing.Short() {
-		requests = 200
-	}
+	requests := proxytest.Requests(2000)
 	for i := range requests {
 		req := request(t, "GET", "/", nil)
 		id := fmt.Sprint(i)
