@@ -50,8 +50,12 @@ func bulkCommand(ctx context.Context, args []string, out, progress io.Writer) er
 type bulkWay struct{ up, secure, chunked bool }
 
 var bulkWays = []bulkWay{
-	{false, false, false}, {true, false, false}, {false, false, true}, {true, false, true},
-	{false, true, false}, {true, true, false},
+	{false, false, false},
+	{true, false, false},
+	{false, false, true},
+	{true, false, true},
+	{false, true, false},
+	{true, true, false},
 }
 
 func (w bulkWay) String() string {

@@ -72,7 +72,7 @@ func (f *memoryFlags) startBearer(ctx context.Context, r Row, handler http.Handl
 		return nil, err
 	}
 	backend := &http.Server{Handler: handler}
-	go backend.Serve(l)
+	go func() { _ = backend.Serve(l) }() // until it is closed
 	b.stopAll = append(b.stopAll, func() { _ = backend.Close() })
 	at := place{dir: dir, cpus: "0-" + strconv.Itoa(runtime.NumCPU()-1), threads: runtime.NumCPU(), backendPort: l.Addr().(*net.TCPAddr).Port}
 	ca, err := site.NewAuthority()
