@@ -32,7 +32,8 @@ func fleetCluster(b *testing.B) (*Cluster, *ingress.Snapshot) {
 	}
 	c := NewCluster(ClusterOptions{Client: client})
 	c.notify = func(types.NamespacedName) {}
-	c.named.ctx = b.Context()
+	c.named.ctx, c.ownConfigMaps.ctx = b.Context(), b.Context()
+	c.ownConfigMaps.start()
 	replace(b, c.classes, s.Classes)
 	replace(b, c.services[0], values(s.Services))
 	replace(b, c.tls, values(s.Secrets))

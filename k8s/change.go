@@ -81,6 +81,18 @@ func passwordNames(ing *netv1.Ingress) []types.NamespacedName {
 	return names
 }
 
+// configMapNames are the ConfigMaps that an Ingress names; none of nil.
+func configMapNames(ing *netv1.Ingress) []types.NamespacedName {
+	if ing == nil {
+		return nil
+	}
+	var names []types.NamespacedName
+	for _, name := range policy.ConfigMaps(ing.Namespace, ing.Annotations) {
+		names = append(names, types.NamespacedName{Namespace: ing.Namespace, Name: name})
+	}
+	return names
+}
+
 // What nobody reads is removed from each object before it is kept.
 
 func stripMeta(m *metav1.ObjectMeta) {

@@ -66,7 +66,9 @@ type Cluster struct {
 	named     namedSecrets
 	// configMaps is nil without ClusterOptions.ConfigMap.
 	configMaps *mirror[*corev1.ConfigMap]
-	statuses   statuses
+	// ownConfigMaps are those of other namespaces that Ingresses mention.
+	ownConfigMaps named[*corev1.ConfigMap]
+	statuses      statuses
 
 	byService map[types.NamespacedName][]*discoveryv1.EndpointSlice // the lists are not changed in place
 	stale     stale
@@ -93,7 +95,14 @@ func NewCluster(o ClusterOptions) *Cluster {
 	c.statuses.manager = o.FieldManager
 	c.named.init(c)
 	if o.DefaultCertificate.Name != "" {
-		c.named.mentions[o.DefaultCertificate]++
+		c.named.mention(nil, []types.NamespacedName{o.DefaultCertificate})
+	}
+	c.ownConfigMaps = named[*corev1.ConfigMap]{
+		cluster: c, kind: "ConfigMaps",
+		client:   func(namespace string) namedClient[*corev1.ConfigMap] { return o.Client.CoreV1().ConfigMaps(namespace) },
+		mirrored: func(name types.NamespacedName) bool { return name.Namespace == o.ConfigMap.Namespace },
+		strip:    stripConfigMap, same: sameConfigMap,
+		changed: func() { c.stale.configMaps = true },
 	}
 
 	networking, core, discovery := o.Client.NetworkingV1(), o.Client.CoreV1(), o.Client.DiscoveryV1()
@@ -105,6 +114,7 @@ func NewCluster(o ClusterOptions) *Cluster {
 			c.stale.classes = c.stale.classes || c.classes.mayDoWithout() // see readClasses
 			c.named.mentionPasswords(passwordNames(old), passwordNames(now))
 			c.named.mention(secretNames(old), secretNames(now))
+			c.ownConfigMaps.mention(configMapNames(old), configMapNames(now))
 		},
 	}
 	c.classes = &mirror[*netv1.IngressClass]{
@@ -175,7 +185,10 @@ func NewCluster(o ClusterOptions) *Cluster {
 // Run mirrors the objects until ctx ends.
 func (c *Cluster) Run(ctx context.Context, notify func(service types.NamespacedName)) error {
 	c.notify = notify
-	c.named.ctx = ctx
+	c.named.ctx, c.ownConfigMaps.ctx = ctx, ctx
+	c.mu.Lock()
+	c.ownConfigMaps.start()
+	c.mu.Unlock()
 	ctx = withLogger(ctx, c.log)
 	for _, m := range c.mirrors() {
 		c.wg.Go(func() { m.run(ctx) })
@@ -222,8 +235,12 @@ func (c *Cluster) Snapshot() *ingress.Snapshot {
 		c.named.copyTo(s.Secrets)
 		maps.Copy(s.Secrets, c.tls.objects)
 	}
-	if c.stale.configMaps && c.configMaps != nil {
-		s.ConfigMaps = maps.Clone(c.configMaps.objects)
+	if c.stale.configMaps {
+		s.ConfigMaps = make(map[types.NamespacedName]*corev1.ConfigMap)
+		c.ownConfigMaps.copyTo(s.ConfigMaps)
+		if c.configMaps != nil {
+			maps.Copy(s.ConfigMaps, c.configMaps.objects)
+		}
 	}
 	c.stale = stale{}
 	c.last = &s
@@ -338,7 +355,7 @@ func (c *Cluster) isLoaded() bool {
 			return false
 		}
 	}
-	return c.named.answered()
+	return c.named.answered() && c.ownConfigMaps.answered()
 }
 
 // anyMirror is a mirror of whatever kind.

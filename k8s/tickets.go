@@ -73,7 +73,7 @@ func (t *Tickets) Follow(ctx context.Context) {
 			t.Use(keys)
 		}
 	}
-	keepReading(ctx, func() error { return readSecret(ctx, t.Client.CoreV1().Secrets(t.Namespace), t.Name, set) },
+	keepReading(ctx, func() error { return readNamed(ctx, t.Client.CoreV1().Secrets(t.Namespace), t.Name, set) },
 		func() time.Duration { return time.Second })
 }
 

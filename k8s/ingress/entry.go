@@ -41,6 +41,7 @@ type entry struct {
 	means       []hostFact
 	settings    *settings
 	authSecrets map[types.NamespacedName]*corev1.Secret
+	configMaps  map[types.NamespacedName]*corev1.ConfigMap // that annotations name
 	parts       []part // one for each host that it has rules for, or whose facts it depends on
 	references  []reference
 	hosts       []string // the valid hosts of the rules, each once; "" for hostless ones
@@ -189,7 +190,7 @@ func (r *reader) annotations() effects {
 	set, findings := policy.Parse(policy.Input{
 		Annotations: r.ingress.Annotations, Profile: r.profile, Namespace: r.ingress.Namespace, Secret: r.secretData,
 		Config: r.settings.config, Refused: r.settings.global.Refused, ConfigMap: r.settings.lookUp,
-		HasDefaultBackend: r.options.DefaultBackend != (upstream.Key{}),
+		OwnConfigMap: r.configMapData, HasDefaultBackend: r.options.DefaultBackend != (upstream.Key{}),
 	})
 	var e effects
 	for _, f := range findings {

@@ -32,8 +32,8 @@ func (cs *Classes) profile(c Claim) policy.Profile {
 	return policy.Spec
 }
 
-// stale reports whether what e asks for was read with other settings, or from other Secrets than
-// those of s.
+// stale reports whether what e asks for was read with other settings, or from other Secrets
+// or ConfigMaps than those of s.
 func (e *entry) stale(s *Snapshot, set *settings) bool {
 	if e.settings != set {
 		return true
@@ -43,7 +43,23 @@ func (e *entry) stale(s *Snapshot, set *settings) bool {
 			return true
 		}
 	}
+	for name, config := range e.configMaps {
+		if s.ConfigMaps[name] != config {
+			return true
+		}
+	}
 	return false
+}
+
+// configMapData returns the data of a ConfigMap of the Ingress's namespace, and notes that it was
+// read.
+func (r *reader) configMapData(name string) map[string]string {
+	at := types.NamespacedName{Namespace: r.ingress.Namespace, Name: name}
+	if r.configMaps == nil {
+		r.configMaps = make(map[types.NamespacedName]*corev1.ConfigMap)
+	}
+	r.configMaps[at] = r.snapshot.ConfigMaps[at]
+	return configData(r.configMaps[at])
 }
 
 // secretData returns the data of a Secret that a policy is made of, and notes that it was.

@@ -13,7 +13,7 @@ import (
 // and those that are from now on, which were read.
 func (t *Translator) claim(s *Snapshot, sameSettings bool) (gone, fresh []*entry) {
 	sameClasses := sameSlice(t.last.Classes, s.Classes) && t.generation > 1
-	if sameClasses && sameSettings && sameMap(t.last.Secrets, s.Secrets) && sameSlice(t.last.Ingresses, s.Ingresses) {
+	if sameClasses && sameSettings && sameMap(t.last.Secrets, s.Secrets) && sameMap(t.last.ConfigMaps, s.ConfigMaps) && sameSlice(t.last.Ingresses, s.Ingresses) {
 		return nil, nil
 	}
 	if !sameClasses {

@@ -22,7 +22,8 @@ type Snapshot struct {
 	// Secrets are those of type kubernetes.io/tls and those that an Ingress names. One that
 	// an Ingress names and that is not here does not exist or may not be read.
 	Secrets map[types.NamespacedName]*corev1.Secret
-	// ConfigMaps has at least the controller's, if it exists, and those of its namespace.
+	// ConfigMaps has at least the controller's, if it exists, those of its namespace, and those
+	// that an Ingress names. One of these that is not here does not exist or may not be read.
 	ConfigMaps map[types.NamespacedName]*corev1.ConfigMap
 	// LocalEndpoints allows endpoint addresses on the loopback interface: true for a
 	// directory of manifests, never for a cluster.

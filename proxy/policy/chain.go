@@ -29,6 +29,15 @@ type link struct {
 	env  *Env
 }
 
+func newLink(s *Set, rule Rule, env *Env) link {
+	if s.Auth.exempts(rule.Path) {
+		open := *s
+		open.Auth = nil
+		s = &open
+	}
+	return link{s, rule, env}
+}
+
 // Env is what handlers share with each other and with the proxy. It outlives tables.
 type Env struct {
 	// Transport reaches the services that external authentication asks. It must not follow
@@ -36,6 +45,7 @@ type Env struct {
 	Transport http.RoundTripper
 
 	limits   limits
+	rulings  rulings
 	patterns patterns
 	// writers are of package compress/gzip, by level.
 	writers  [gzip.BestCompression + 1]sync.Pool
@@ -88,7 +98,7 @@ func Wrap(s *Set, rule Rule, env *Env, next http.Handler) http.Handler {
 	if s == nil {
 		return next
 	}
-	l := link{s, rule, env}
+	l := newLink(s, rule, env)
 	for i := len(chain) - 1; i >= 0; i-- {
 		if chain[i].wrap != nil {
 			next = chain[i].wrap(l, next)
@@ -104,7 +114,7 @@ func Names(s *Set, rule Rule) []string {
 		return nil
 	}
 	end := new(untouched)
-	l := link{s, rule, &Env{}} // the handlers are never called, so nothing comes of them
+	l := newLink(s, rule, &Env{}) // the handlers are never called, so nothing comes of them
 	var names []string
 	for _, f := range chain {
 		if f.wrap != nil && f.wrap(l, end) != http.Handler(end) {

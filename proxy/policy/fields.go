@@ -17,10 +17,10 @@ type Field struct {
 	Value Template
 }
 
-// Fields are what the ConfigMap does to the fields of all rules' messages.
+// Fields are what is done to the fields of a rule's messages.
 type Fields struct {
 	Set  []Field  // of the request that the backend gets; an empty value removes the client's
-	Add  []Field  // of every response, in place of the backend's
+	Add  []Field  // of every response, in place of the backend's; of several with a name the last
 	Hide []string // of responses, sorted
 }
 
@@ -33,14 +33,26 @@ var (
 		Name: "proxy-set-headers", GlobalOnly: true, Value: "namespace/name of a ConfigMap", Doc: "the entries of that ConfigMap, of the same namespace as this one, " +
 			"are set as fields of every request for a backend; variables are those of annotations, and an empty value removes the field",
 	}
-	hideHeaders = Key{Name: "hide-headers", GlobalOnly: true, Value: "field names, separated by commas", Doc: "fields of backends' responses that clients do not get"}
+	customHeaders = Key{
+		Name: "custom-headers", Class: Routing, Value: "name of a ConfigMap of the namespace", Doc: "its entries are set as fields of every response, in place of the backend's; " +
+			"the ConfigMap key global-allowed-response-headers must name each",
+	}
+	allowedHeaders = Key{Name: "global-allowed-response-headers", GlobalOnly: true, Value: "field names, separated by commas", Doc: "the fields that custom-headers may set"}
+	hideHeaders    = Key{Name: "hide-headers", GlobalOnly: true, Value: "field names, separated by commas", Doc: "fields of backends' responses that clients do not get"}
 )
 
 var fields = feature{
 	name: "fields",
-	keys: []Key{addHeaders, setHeaders, hideHeaders},
+	keys: []Key{addHeaders, setHeaders, customHeaders, allowedHeaders, hideHeaders},
 	read: func(r *reader, s *Set) {
 		f := Fields{Add: r.fieldsOf(addHeaders), Set: r.fieldsOf(setHeaders)}
+		allowed := r.list(allowedHeaders)
+		for _, field := range r.fieldsOf(customHeaders) {
+			if !slices.ContainsFunc(allowed, func(name string) bool { return strings.EqualFold(name, field.Name) }) {
+				r.bad(customHeaders, "%s is none of the fields that global-allowed-response-headers of the controller's ConfigMap allows", field.Name)
+			}
+			f.Add = append(f.Add, field)
+		}
 		for _, name := range r.list(hideHeaders) {
 			if !httpguts.ValidHeaderFieldName(name) || ours(name) {
 				r.bad(hideHeaders, "want names of fields that may be hidden, got %.80q", name)
@@ -91,16 +103,7 @@ func (r *reader) fieldsOf(k Key) []Field {
 	if !ok {
 		return nil
 	}
-	namespace, name, ok := strings.Cut(v, "/")
-	if !ok || namespace == "" || name == "" {
-		r.bad(k, "want namespace/name, got %.80q", v)
-		return nil
-	}
-	entries := r.ConfigMap(namespace, name)
-	if entries == nil {
-		r.bad(k, "ConfigMap %s is not in the namespace of the controller's ConfigMap", v)
-		return nil
-	}
+	entries := r.configMapOf(k, v)
 	var list []Field
 	for _, entry := range slices.Sorted(maps.Keys(entries)) {
 		f, err := newField(entry, entries[entry])
@@ -111,6 +114,53 @@ func (r *reader) fieldsOf(k Key) []Field {
 		list = append(list, f)
 	}
 	return list
+}
+
+// ConfigMaps returns the names of the ConfigMaps of its own namespace that the annotations of an
+// Ingress name.
+func ConfigMaps(namespace string, annotations map[string]string) []string {
+	var names []string
+	for _, k := range [...]Key{ownAuthKeys.send, customHeaders} {
+		value, ok := annotations[Prefix+k.Name]
+		if !ok {
+			value = annotations[NginxPrefix+k.Name]
+		}
+		ns, name, qualified := strings.Cut(strings.TrimSpace(value), "/")
+		if !qualified {
+			ns, name = namespace, ns
+		}
+		if ns == namespace && name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// configMapOf returns the data of the ConfigMap that a value names. Annotations name those of the
+// Ingress's own namespace alone: what others keep there is not for it.
+func (r *reader) configMapOf(k Key, v string) map[string]string {
+	namespace, name, qualified := strings.Cut(v, "/")
+	if !qualified && !k.GlobalOnly {
+		namespace, name = r.Namespace, v
+	}
+	if namespace == "" || name == "" {
+		r.bad(k, "want namespace/name, got %.80q", v)
+		return nil
+	}
+	var entries map[string]string
+	switch {
+	case k.GlobalOnly:
+		if entries = r.ConfigMap(namespace, name); entries == nil {
+			r.bad(k, "ConfigMap %s is not in the namespace of the controller's ConfigMap", v)
+		}
+	case namespace != r.Namespace:
+		r.bad(k, "ConfigMap %s is not in the namespace of the Ingress", v)
+	default:
+		if entries = r.OwnConfigMap(name); entries == nil {
+			r.bad(k, "ConfigMap %s/%s not found", namespace, name)
+		}
+	}
+	return entries
 }
 
 func newField(name, value string) (Field, error) {

@@ -10,7 +10,9 @@ import (
 // guardOf parses annotations, by key, of an Ingress in namespace shop beside these Secrets.
 func guardOf(t *testing.T, ca []byte, config, annotations map[string]string) (Set, map[string]string) {
 	t.Helper()
-	in := Input{Namespace: "shop", Config: config, Annotations: map[string]string{}, Secret: func(_, name string) map[string][]byte {
+	in := Input{Namespace: "shop", Config: config, Annotations: map[string]string{}, OwnConfigMap: func(name string) map[string]string {
+		return map[string]map[string]string{"fields": {"X-Gate": "a"}}[name]
+	}, Secret: func(_, name string) map[string][]byte {
 		return map[string]map[string][]byte{
 			"users": {"auth": []byte("dave:{SHA}hWK/nKq6ApDFwwVB9GNyLi7WBzM=\n")},
 			"staff": {"auth": []byte("erin:{SHA}hWK/nKq6ApDFwwVB9GNyLi7WBzM=\n")},
@@ -47,6 +49,10 @@ var guardKeys = map[string]struct {
 	"auth-response-headers":                 {map[string]string{"auth-url": "http://auth.example/"}, "X-User"},
 	"auth-request-redirect":                 {map[string]string{"auth-url": "http://auth.example/"}, "/back"},
 	"auth-always-set-cookie":                {map[string]string{"auth-url": "http://auth.example/"}, "true"},
+	"auth-proxy-set-headers":                {map[string]string{"auth-url": "http://auth.example/"}, "fields"},
+	"auth-cache-key":                        {map[string]string{"auth-url": "http://auth.example/"}, "$cookie_a"},
+	"auth-cache-duration":                   {map[string]string{"auth-url": "http://auth.example/", "auth-cache-key": "$cookie_a"}, "1m"},
+	"enable-global-auth":                    {map[string]string{"enable-global-auth": "false"}, "true"},
 	"auth-tls-secret":                       {nil, "shop/ca"},
 	"auth-tls-verify-client":                {map[string]string{"auth-tls-secret": "shop/ca"}, "optional"},
 	"auth-tls-verify-depth":                 {map[string]string{"auth-tls-secret": "shop/ca"}, "3"},
@@ -87,10 +93,11 @@ func TestEveryGuardIsDeclared(t *testing.T) {
 				with = map[string]string{}
 			}
 			with[k.Name] = sample.value
-			canary, annotations := guardOf(t, ca, nil, with)
+			global := map[string]string{"global-auth-url": "http://gate.example/"}
+			canary, annotations := guardOf(t, ca, global, with)
 			var main Set
 			if k.Name != authType.Name { // without which the rest is a mistake
-				main, _ = guardOf(t, ca, nil, sample.beside)
+				main, _ = guardOf(t, ca, global, sample.beside)
 			}
 			if got := GuardsApart(&canary, &main, annotations); !slices.Contains(got, f.name) {
 				t.Errorf("%s: a canary with it is apart from a rule without it in %q, want %s", k.Name, got, f.name)

@@ -21,17 +21,12 @@ type key struct {
 // with the aliases it still reads and the keys of older versions that manifests still have.
 var keys = [...]key{
 	{"add-base-url", Unknown, "false", "it was removed; write the base into the pages"},
-	{"auth-cache-duration", Refused, "", "how long answers of the auth service hold"},
-	{"auth-cache-key", Refused, "", "caches answers of the auth service"},
-	{"auth-proxy-set-headers", Refused, "", "headers of the request to the auth service"},
 	{"auth-snippet", Refused, "#", "raw nginx configuration"},
 	{"client-body-buffer-size", NoEffect, "", "request bodies are streamed"},
 	{"client-max-body-size", Unknown, "", "there was never such a key; ingress-nginx has proxy-body-size"},
 	{"configuration-snippet", Refused, "#", "raw nginx configuration, which may deny access"},
 	{"connection-proxy-header", LeftOut, "keep-alive ''", "Connection header for the upstream"},
-	{"custom-headers", LeftOut, "", "response headers from a ConfigMap"},
 	{"enable-access-log", LeftOut, "true", "access log"},
-	{"enable-global-auth", Refused, "false", "authentication of the ConfigMap"},
 	{"enable-influxdb", Unknown, "false", "it was removed"},
 	{"enable-modsecurity", Refused, "false", "web application firewall"},
 	{"enable-opentelemetry", LeftOut, "false", "tracing"},

@@ -20,14 +20,11 @@ func outcome(name, value string) Outcome {
 // is written by hand, so that an edit of the table cannot open a route unseen.
 func TestGuardsAreRefused(t *testing.T) {
 	guards := []string{
-		"auth-cache-duration", "auth-cache-key",
-		"auth-proxy-set-headers",
-
-		"auth-snippet",
+		"auth-cache-duration", "auth-cache-key", "auth-proxy-set-headers", "auth-snippet",
 		"auth-tls-error-page", "auth-tls-match-cn", "auth-tls-pass-certificate-to-upstream", "auth-tls-secret",
 		"auth-tls-verify-client", "auth-tls-verify-depth",
 
-		"enable-global-auth", "enable-modsecurity", "enable-owasp-core-rules", "modsecurity-snippet",
+		"enable-modsecurity", "enable-owasp-core-rules", "modsecurity-snippet",
 		"modsecurity-transaction-id", "configuration-snippet", "server-snippet", "stream-snippet",
 		// Not known, but of those families, or a slip away from one of them.
 		"auth-oidc", "auth_url", "Auth-Url", "AUTH-TYPE", "basic-auth", "jwt-issuer", "ip-whitelist", "blacklist-source-range",
@@ -70,6 +67,8 @@ func TestOutcomes(t *testing.T) {
 		{"enable-modsecurity", "0", 0},
 		{"enable-modsecurity", "no", Refused},
 		{"enable-global-auth", "false", 0},
+		{"enable-global-auth", "", 0},
+		{"enable-global-auth", "no", Refused},
 		{"satisfy", "ALL", 0},
 		{"satisfy", "any", 0},
 		{"satisfy", "some", Refused},
@@ -152,7 +151,7 @@ func TestOutcomes(t *testing.T) {
 func TestParseReportsAll(t *testing.T) {
 	set, findings := Parse(Input{Annotations: map[string]string{
 		NginxPrefix + "auth-url":        "ftp://x.example",
-		Prefix + "auth-cache-key":       "$cookie_a",
+		Prefix + "auth-cache-key":       "all",
 		NginxPrefix + "proxy-body-size": "large",
 		"other":                         "x",
 	}})

@@ -22,6 +22,9 @@ type Input struct {
 	Secret func(namespace, name string) map[string][]byte
 	// ConfigMap returns the data of a ConfigMap that Config names; nil when there is none.
 	ConfigMap func(namespace, name string) map[string]string
+	// OwnConfigMap returns the data of a ConfigMap of Namespace that an annotation names; nil
+	// when there is none, or it may not be read.
+	OwnConfigMap func(name string) map[string]string
 	// HasDefaultBackend says that the operator has a Service for what no rule matches.
 	HasDefaultBackend bool
 }
@@ -32,6 +35,9 @@ func newReader(in *Input, s *Set) *reader {
 	}
 	if in.ConfigMap == nil {
 		in.ConfigMap = func(string, string) map[string]string { return nil }
+	}
+	if in.OwnConfigMap == nil {
+		in.OwnConfigMap = func(string) map[string]string { return nil }
 	}
 	return &reader{Input: in, values: map[string]annotation{}, set: s}
 }

@@ -54,7 +54,10 @@ func TestParseConfig(t *testing.T) {
 		{"main-snippet", "env X;", LeftOut, "raw nginx configuration"},
 		{"http-snippet", "deny all;", Refused, "deny: denylist-source-range"},
 		{"server-snippet", "add_header A b;", LeftOut, "add_header"},
-		{"global-auth-url", "http://a.example/", Refused, "every request is answered 503"},
+		{"global-auth-url", "http://a.example/", 0, ""},
+		{"global-auth-url", "ftp://a.example/", Refused, "every request is answered 503"},
+		{"global-auth-snippet", "proxy_pass x;", Refused, "every request is answered 503"},
+		{"custom-http-errors", "404,999", Invalid, "from 400 to 599"},
 		{"hsts-maxage", "1", Unknown, "did you mean hsts-max-age?"},
 		{"global-auth-ulr", "http://a.example/", Refused, "did you mean global-auth-url?"},
 		{"made-up", "1", Unknown, "no key has a similar name"},
@@ -170,13 +173,13 @@ func TestSnippetHidesNothingInQuotes(t *testing.T) {
 
 // To judge the ConfigMap costs far more than to read an Ingress, so it is done once for all.
 func TestConfigIsJudgedOnce(t *testing.T) {
-	config := map[string]string{"global-auth-url": "http://a.example/", "made-up": "1", "worker-processes": "4"}
+	config := map[string]string{"global-auth-snippet": "proxy_pass x;", "made-up": "1", "worker-processes": "4"}
 	g, _ := ParseConfig(config, nil)
-	if len(g.Refused) != 1 || g.Refused[0].Setting != "global-auth-url" {
+	if len(g.Refused) != 1 || g.Refused[0].Setting != "global-auth-snippet" {
 		t.Fatalf("refused: %v", g.Refused)
 	}
 	s, findings := Parse(Input{Profile: Nginx, Config: config, Refused: g.Refused})
-	if want := []string{"ConfigMap key global-auth-url"}; !slices.Equal(s.Refused, want) || len(findings) != 1 {
+	if want := []string{"ConfigMap key global-auth-snippet"}; !slices.Equal(s.Refused, want) || len(findings) != 1 {
 		t.Errorf("refused %v with %v, want %v", s.Refused, findings, want)
 	}
 	for name := range settings {

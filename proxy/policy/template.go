@@ -19,7 +19,7 @@ var fixedVariables = map[string]bool{
 	"scheme": true, "host": true, "http_host": true, "best_http_host": true, "request_uri": true, "escaped_request_uri": true,
 	"uri": true, "args": true, "query_string": true, "is_args": true, "request_method": true, "remote_addr": true,
 	"server_name": true, "server_port": true, "proxy_add_x_forwarded_for": true, "namespace": true, "ingress_name": true,
-	"service_name": true, "service_port": true, "location_path": true, "request_id": true, "pass_access_scheme": true,
+	"service_name": true, "service_port": true, "location_path": true, "request_id": true, "pass_access_scheme": true, "remote_user": true,
 }
 
 // knownVariable reports whether name is of the closed list.
@@ -157,6 +157,9 @@ func variable(name string, w http.ResponseWriter, r *http.Request, rule *Rule) s
 		return rule.Path
 	case "request_id":
 		return x.ID()
+	case "remote_user":
+		user, _, _ := r.BasicAuth()
+		return user
 	}
 	if arg, ok := strings.CutPrefix(name, "arg_"); ok {
 		return rawArgument(r.URL.RawQuery, arg)
