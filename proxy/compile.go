@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
 )
@@ -63,6 +64,7 @@ type route struct {
 	entry   *router.Route // the same pointer from table to table, so that Build shares work
 	handler http.Handler
 	record  Recorder
+	uses    policy.Uses
 	pages   *errorPages // nil for none
 }
 
@@ -150,7 +152,7 @@ func (p *Proxy) compileRule(rule *Rule) *route {
 			rt.handler = p.split(rule, rt.handler)
 		}
 	}
-	rt.handler = p.withPolicies(rule, rt.handler)
+	rt.handler = p.withPolicies(rule, &rt.uses, rt.handler)
 	rt.entry = &router.Route{
 		Host: rule.Host, Path: rule.Path, PathType: rule.PathType,
 		Origin: rule.Origin, Target: rule.Target(), Handler: rt,

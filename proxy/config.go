@@ -78,6 +78,8 @@ type Rule struct {
 	// that the Policies ask for, and ErrorBackend does while it has no endpoints itself. Zero:
 	// there is none.
 	DefaultBackend, ErrorBackend upstream.Key
+	// Regex is for rules of type Regexp.
+	Regex Regex
 	// Canary is an alternative backend, for the requests that it says; nil for none.
 	Canary *Canary
 	// Answer, when not zero, is given to every request instead of forwarding it: how a rule

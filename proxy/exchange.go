@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fairlead-ingress/fairlead/proxy/http1"
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
 )
@@ -102,7 +103,8 @@ type responseWriter struct {
 	x        *Exchange
 	draining bool
 	out      outgoing
-	debug    bool // the client is told what becomes of its request
+	debug    bool         // the client is told what becomes of its request
+	uses     *policy.Uses // of the route; nil without one
 }
 
 // Unwrap lets http.ResponseController reach the connection.

@@ -120,6 +120,9 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Retry:          f.retry,
 		ConnectTimeout: f.timeouts.Connect, SendTimeout: f.timeouts.Send, ReadTimeout: f.timeouts.Read,
 	}, attempts)
+	if attempts.Len() > 1 {
+		f.p.countRetries(writerOf(w), r, attempts)
+	}
 	if err != nil {
 		f.failed(w, r, body, err)
 		return
@@ -144,7 +147,7 @@ func (f *forwarder) prepare(o *outgoing, r *http.Request, x *Exchange) bool {
 		out.Header["Te"] = []string{"trailers"} // gRPC servers insist on it
 	}
 	setForwarding(o, r, x, x.trusted)
-	if x.Rule != nil && x.Rule.Policies != nil && x.Rule.Policies.Profile == policy.Nginx {
+	if x.Rule != nil && x.Rule.Policies != nil && x.Rule.Policies.Quirks.Has(policy.QuirkSchemeFields) {
 		// What backends behind ingress-nginx may read besides.
 		proto := out.Header["X-Forwarded-Proto"]
 		out.Header["X-Scheme"], out.Header["X-Forwarded-Scheme"] = proto, proto
@@ -199,6 +202,9 @@ func (f *forwarder) failed(w http.ResponseWriter, r *http.Request, body *request
 		x.Reason, x.Err = "client-aborted", err
 		panic(http.ErrAbortHandler)
 	case errors.Is(fault, policy.ErrBodyTooLarge):
+		if x.Rule != nil && x.Rule.Policies != nil && x.Rule.Policies.Quirks.Has(policy.QuirkBodyLimit) {
+			f.p.depends(policy.QuirkBodyLimit, writerOf(w), r)
+		}
 		w.Header().Set("Connection", "close")
 		fail(w, r, http.StatusRequestEntityTooLarge, "body-too-large", fault)
 		return

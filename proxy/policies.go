@@ -64,12 +64,20 @@ func (*responseWriter) Answer(w http.ResponseWriter, r *http.Request, status int
 	fail(w, r, status, reason, err)
 }
 
-// withPolicies returns the handler of a rule: its policies in front of next.
-func (p *Proxy) withPolicies(rule *Rule, next http.Handler) http.Handler {
-	if !hasPolicies(rule) {
+// withPolicies returns the handler of a rule: its policies in front of next. uses is told of the
+// requests that depend on quirks.
+func (p *Proxy) withPolicies(rule *Rule, uses *policy.Uses, next http.Handler) http.Handler {
+	set := rule.Policies
+	switch {
+	case hasPolicies(rule):
+	case set == nil && rule.PathType == router.Regexp:
+		set = &policy.Set{} // only its quirks are counted
+	default:
 		return next
 	}
-	return policy.Wrap(rule.Policies, factsOf(rule), &p.policies, next)
+	facts := factsOf(rule)
+	facts.Uses = uses
+	return policy.Wrap(set, facts, &p.policies, next)
 }
 
 // PolicyNames returns the names of what a rule does beside forwarding, in the order in which a
@@ -92,9 +100,7 @@ func factsOf(rule *Rule) policy.Rule {
 		Service: rule.Backend.Service, Port: rule.Backend.Port,
 	}
 	if rule.PathType == router.Regexp {
-		if pattern, err := router.ParsePattern(rule.Path); err == nil {
-			facts.Match, facts.GroupNames = pattern.Groups, pattern.Names()
-		}
+		patternFacts(&facts, rule)
 	}
 	return facts
 }

@@ -97,7 +97,7 @@ func (p *Proxy) serve(rw http.ResponseWriter, r *http.Request, refusal Answer) {
 		x.Scheme = "https"
 	}
 	x.ClientIP = x.Peer
-	w.ResponseWriter, w.draining, w.debug = rw, p.draining.Load(), false
+	w.ResponseWriter, w.draining, w.debug, w.uses = rw, p.draining.Load(), false, nil
 
 	t := p.table.Load()
 	record := t.unmatched
@@ -150,7 +150,7 @@ func (p *Proxy) serve(rw http.ResponseWriter, r *http.Request, refusal Answer) {
 		d.Answer.ServeHTTP(w, r)
 	case d.route != nil:
 		rt := d.route
-		x.Rule, record = rt.rule, rt.record
+		x.Rule, record, w.uses = rt.rule, rt.record, &rt.uses
 		if rt.pages != nil {
 			rt.pages.begin(x, r)
 		}

@@ -10,6 +10,7 @@ import (
 // split sends some requests of a rule to its canary. One without endpoints gets none: it would
 // turn requests that can be served into errors.
 type split struct {
+	proxy        *Proxy
 	main, canary http.Handler
 	chooser      *policy.Chooser
 	pool         *upstream.Pool // of the canary
@@ -21,7 +22,7 @@ func (p *Proxy) split(rule *Rule, main http.Handler) http.Handler {
 	canary := p.leading(rule.Canary.Backend, rule.Canary.Secure, rule.Policies)
 	facts := factsOf(rule)
 	facts.Service, facts.Port = rule.Canary.Backend.Service, rule.Canary.Backend.Port
-	s := &split{main: main, canary: balanced(&rule.Canary.Balance, facts, canary), chooser: policy.NewChooser(rule.Canary.Policy), pool: pool}
+	s := &split{proxy: p, main: main, canary: balanced(&rule.Canary.Balance, facts, canary), chooser: policy.NewChooser(rule.Canary.Policy), pool: pool}
 	if set := rule.Policies; set != nil && set.Affinity != nil {
 		s.sticky = !set.Affinity.CanaryByChance
 	}
@@ -30,6 +31,9 @@ func (p *Proxy) split(rule *Rule, main http.Handler) http.Handler {
 
 func (s *split) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	chance := s.chooser.Chance(r.Header)
+	if s.chooser.Folds(r.Header) {
+		s.proxy.depends(policy.QuirkCanaryNames, writerOf(w), r)
+	}
 	take := chance == policy.Always
 	if chance == policy.Weight {
 		switch x := exchangeOf(w); {

@@ -117,6 +117,8 @@ func judge(r, winner *Route, path string, chosen bool) Candidate {
 		c.Loss = OtherPath
 	case winner.PathType == Exact:
 		c.Loss = ExactFirst
+	case winner.PathType == Regexp && r.PathType != Regexp:
+		c.Loss = LaterType
 	case r.PathType == Regexp && winner.PathType == Regexp, r.depth() < winner.depth():
 		c.Loss = Shorter
 	default:

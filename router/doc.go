@@ -29,10 +29,10 @@
 //
 //	1	Exact                    the route's path is the request's, with or without its
 //	 	                         trailing slash as written
-//	2	Prefix,                  the elements of the route's path are the first elements of
+//	2	Regexp                   see [Pattern]; the longest is tried first
+//	3	Prefix,                  the elements of the route's path are the first elements of
 //	 	ImplementationSpecific   the request's; that with the most elements; of as many,
 //	 	                         Prefix before ImplementationSpecific
-//	3	Regexp                   see [Pattern]; the longest is tried first
 //	4	Default                  the path plays no part
 //
 // Otherwise nothing answers. The elements of a path are what is between its slashes: "/a/b"

@@ -14,6 +14,9 @@ import (
 // maxProgram bounds a compiled pattern: its instructions, and so what a match costs.
 const maxProgram = 1000
 
+// MindCase in front of a pattern gives case a meaning in it, which it otherwise has not.
+const MindCase = "(?-i)"
+
 // Pattern is the path of a Route of type Regexp: a regular expression that ignores case, is
 // anchored at the start of the decoded path and open at its end. Look-aheads after a literal
 // beginning are understood, though package regexp has none: what must follow there, or must
@@ -26,7 +29,11 @@ type Pattern struct {
 // ParsePattern compiles a pattern. An error names what cannot be compiled.
 func ParsePattern(path string) (*Pattern, error) {
 	p := &Pattern{}
-	rest := path
+	rest, minded := strings.CutPrefix(path, MindCase)
+	flags := "(?i)"
+	if minded {
+		flags = ""
+	}
 	for {
 		i := strings.Index(rest, "(?")
 		for i >= 0 && !strings.HasPrefix(rest[i:], "(?!") && !strings.HasPrefix(rest[i:], "(?=") {
@@ -45,7 +52,7 @@ func ParsePattern(path string) (*Pattern, error) {
 		if end < 0 || regexp.QuoteMeta(literal) != literal && strings.Trim(literal, `/\.-_`) == "" || strings.ContainsAny(literal, `\.+*?|[]{}^$)`) {
 			return nil, fmt.Errorf("path %.80q: a look-ahead is supported after literal text alone", path)
 		}
-		expr, err := compile(literal + rest[i+3:i+end])
+		expr, err := compile(flags, literal+rest[i+3:i+end])
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +64,7 @@ func ParsePattern(path string) (*Pattern, error) {
 		rest = before + rest[i+end+1:]
 	}
 	var err error
-	p.expr, err = compile(rest)
+	p.expr, err = compile(flags, rest)
 	return p, err
 }
 
@@ -83,8 +90,8 @@ func closing(s string) int {
 	return -1
 }
 
-func compile(path string) (*regexp.Regexp, error) {
-	parsed, err := syntax.Parse("(?i)^"+path, syntax.Perl)
+func compile(flags, path string) (*regexp.Regexp, error) {
+	parsed, err := syntax.Parse(flags+"^"+path, syntax.Perl)
 	if err == nil {
 		var program *syntax.Prog
 		if program, err = syntax.Compile(parsed.Simplify()); err == nil && len(program.Inst) > maxProgram {
@@ -94,7 +101,7 @@ func compile(path string) (*regexp.Regexp, error) {
 	if err != nil {
 		return nil, fmt.Errorf("path %.80q is no regular expression that can be used: %w", path, err)
 	}
-	return regexp.Compile("(?i)^" + path)
+	return regexp.Compile(flags + "^" + path)
 }
 
 // Match reports whether the decoded path matches.

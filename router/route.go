@@ -26,8 +26,8 @@ const (
 	// isolated from wildcard and hostless routes and match nothing. Path and Handler
 	// are ignored, and it conflicts with nothing. Without Host it has no effect.
 	HostOnly
-	// Regexp matches as a Pattern does. Of several the longest is tried first, after the
-	// other types of the host.
+	// Regexp matches as a Pattern does. Of several the longest is tried first, after Exact
+	// and before the other types of the host.
 	Regexp
 )
 

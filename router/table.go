@@ -65,13 +65,14 @@ func (t *Table) Lookup(host, path string) (*Route, Outcome) {
 		return nil, NoHost
 	}
 	if strings.HasPrefix(path, "/") {
-		if r := h.root.match(path); r != nil {
-			return r, Matched
-		}
-		if len(h.patterns) > 0 {
-			if r := h.matchPattern(path); r != nil {
-				return r, Matched
+		r := h.root.match(path)
+		if len(h.patterns) > 0 && (r == nil || r.PathType != Exact) {
+			if p := h.matchPattern(path); p != nil {
+				r = p
 			}
+		}
+		if r != nil {
+			return r, Matched
 		}
 	}
 	if h.fallback != nil {

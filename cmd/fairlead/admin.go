@@ -55,6 +55,7 @@ func newAdmin(address string, in *instance) (*admin, error) {
 		_ = enc.Encode(in.shownProblems()) // the client's affair
 	})
 	mux.HandleFunc("GET /debug/certs", in.serveCerts)
+	mux.HandleFunc("GET /debug/quirks", in.serveQuirks)
 	mux.HandleFunc("GET /debug/explain", in.serveExplain)
 	mux.Handle("POST /debug/explain", new(http.CrossOriginProtection).Handler(http.HandlerFunc(in.serveExplain)))
 	if in.profiling {

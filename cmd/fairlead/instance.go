@@ -103,7 +103,7 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 	in.metrics = observe.NewMetrics(observe.Options{
 		Version: buildVersion(), Table: in.proxy.Table, InFlight: in.proxy.InFlight, Tunnels: in.proxy.Tunnels, Replicas: in.proxy.Replicas,
 		Synced: in.synced, Leader: in.leading, Problems: in.problemKinds, Certificates: in.expiries, AccessLog: in.accessLog,
-		TicketKeys: in.tickets.since,
+		TicketKeys: in.tickets.since, QuirkRequests: in.quirkRequests(),
 	})
 	in.proxy.Observer = observe.Observer{Metrics: in.metrics, Log: in.accessLog}
 	in.server = &proxy.Server{

@@ -37,6 +37,7 @@ type options struct {
 	defaultSSLCertificate string
 	defaultBackendService string
 	configMap             string
+	quirks                []string
 
 	trustedProxies []string
 	debugClients   []string
@@ -93,6 +94,7 @@ func (o *options) registerTranslation(f *pflag.FlagSet) {
 	f.BoolVar(&o.disableCatchAll, "disable-catch-all", false, "refuse Ingresses that would answer for every host")
 	f.BoolVar(&o.disableExternalName, "disable-svc-external-name", false, "refuse Services of type ExternalName")
 	f.StringVar(&o.configMap, "configmap", "", "`namespace/name` of the ConfigMap with the settings of all Ingresses; fairlead settings lists its keys")
+	f.StringSliceVar(&o.quirks, "quirk", nil, "`name=on|off` switches a behaviour in which the profiles differ, for Ingresses of both;\ndocs/quirks.md lists them, /debug/quirks what depends on them")
 	f.StringVar(&o.defaultSSLCertificate, "default-ssl-certificate", "", "`namespace/name` of the TLS Secret for hosts without one (default: generated)")
 	f.StringVar(&o.defaultBackendService, "default-backend-service", "", "`namespace/name` or namespace/name:port of the Service for what no rule matches (default: 404)")
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/fairlead-ingress/fairlead/k8s"
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
@@ -30,6 +31,7 @@ type settings struct {
 	defaultCert    types.NamespacedName
 	publish        types.NamespacedName
 	config         types.NamespacedName
+	switches       policy.Switches
 }
 
 // mistakes collects what is wrong with a command line.
@@ -113,6 +115,14 @@ func (s *settings) checkTranslation(bad *mistakes) {
 		}
 	}
 	s.config = namedObject(bad, "configmap", s.configMap)
+	for _, q := range s.quirks {
+		name, value, _ := strings.Cut(q, "=")
+		if value != "on" && value != "off" {
+			bad.value("quirk", q, "a name with =on or =off")
+		} else if err := s.switches.Switch(name, value == "on"); err != nil {
+			bad.usage("--quirk: %w", err)
+		}
+	}
 	s.defaultCert = namedObject(bad, "default-ssl-certificate", s.defaultSSLCertificate)
 	if s.defaultBackendService != "" {
 		service, port, hasPort := strings.Cut(s.defaultBackendService, ":")
@@ -129,7 +139,7 @@ func (s *settings) translation() ingress.Options {
 	return ingress.Options{
 		ControllerClasses: s.controllerClasses, IngressClass: s.ingressClass, IngressClassByName: s.ingressClassByName,
 		WatchWithoutClass: s.watchWithoutClass, DisableCatchAll: s.disableCatchAll, DisableExternalName: s.disableExternalName,
-		DefaultBackend: s.defaultBackend, DefaultCertificate: s.defaultCert, ConfigMap: s.config,
+		DefaultBackend: s.defaultBackend, DefaultCertificate: s.defaultCert, ConfigMap: s.config, Quirks: s.switches,
 	}
 }
 

@@ -63,8 +63,9 @@ type reader struct {
 	*entry
 	options  *Options
 	snapshot *Snapshot
-	known    *hosts   // has the facts; nil for none
-	asked    []string // the hosts whose facts were asked for
+	known    *hosts          // has the facts; nil for none
+	asked    []string        // the hosts whose facts were asked for
+	quirks   policy.QuirkSet // of the profile, as they are switched
 	policies policy.Set
 	variants []*policy.Set // of policies, as some rules have them
 	rules    []*proxy.Rule
@@ -88,7 +89,7 @@ func newEntry(ing *netv1.Ingress) *entry {
 // read fills in what the Ingress of e asks for, and returns its rules.
 func read(o *Options, s *Snapshot, known *hosts, set *settings, e *entry) []*proxy.Rule {
 	e.settings = set
-	r := &reader{options: o, snapshot: s, known: known, entry: e, hostIndex: make(map[string]struct{}), refIndex: make(map[upstream.Key]int)}
+	r := &reader{options: o, snapshot: s, known: known, entry: e, quirks: o.Quirks.Of(e.profile), hostIndex: make(map[string]struct{}), refIndex: make(map[upstream.Key]int)}
 	r.read(&e.ingress.Spec)
 	r.divide()
 	return r.rules
@@ -188,7 +189,7 @@ type effects struct {
 
 func (r *reader) annotations() effects {
 	set, findings := policy.Parse(policy.Input{
-		Annotations: r.ingress.Annotations, Profile: r.profile, Namespace: r.ingress.Namespace, Secret: r.secretData,
+		Annotations: r.ingress.Annotations, Profile: r.profile, Quirks: r.options.Quirks, Namespace: r.ingress.Namespace, Secret: r.secretData,
 		Config: r.settings.config, Refused: r.settings.global.Refused, ConfigMap: r.settings.lookUp,
 		OwnConfigMap: r.configMapData, HasDefaultBackend: r.options.DefaultBackend != (upstream.Key{}),
 	})

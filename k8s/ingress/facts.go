@@ -15,11 +15,15 @@ import (
 type fact uint8
 
 const (
-	factTLS   fact = 1 << iota // some Ingress has a TLS section
-	factRegex                  // paths are regular expressions
+	factTLS     fact = 1 << iota // some Ingress has a TLS section
+	factRegex                    // paths are regular expressions, as use-regex says so
+	factRewrite                  // paths are regular expressions, for a rewrite-target
 
 	factKinds = iota
 )
+
+// factPattern are those that make paths regular expressions.
+const factPattern = factRegex | factRewrite
 
 // hostFact is what one Ingress means for one host.
 type hostFact struct {
@@ -27,10 +31,9 @@ type hostFact struct {
 	fact fact
 }
 
-// factsOf returns what an Ingress of ours means for its hosts, each once. Those of the spec
-// profile have no part in what is only ingress-nginx's.
-func factsOf(ing *netv1.Ingress, profile policy.Profile) []hostFact {
-	regex, tls := policy.MayWantRegex(ing.Annotations), len(ing.Spec.TLS) > 0 && profile == policy.Nginx
+// factsOf returns what an Ingress of ours means for its hosts, each once, by its quirks.
+func factsOf(ing *netv1.Ingress, quirks policy.QuirkSet) []hostFact {
+	regex, tls := policy.MayWantRegex(ing.Annotations), len(ing.Spec.TLS) > 0 && quirks.Has(policy.QuirkAnyTLSSection)
 	if !regex && !tls {
 		return nil
 	}
@@ -46,8 +49,13 @@ func factsOf(ing *netv1.Ingress, profile policy.Profile) []hostFact {
 		if tls {
 			f |= factTLS
 		}
-		if regex && rule.HTTP != nil && policy.WantsRegex(ing.Annotations, profile, pathsOf(rule.HTTP)) {
-			f |= factRegex
+		if regex && rule.HTTP != nil {
+			switch said, rewrites := policy.WantsRegex(ing.Annotations, quirks, pathsOf(rule.HTTP)); {
+			case said:
+				f |= factRegex
+			case rewrites:
+				f |= factRewrite
+			}
 		}
 		if at, known := index[host]; known {
 			all[at].fact |= f
@@ -93,21 +101,52 @@ func (r *reader) factsOf(host string) fact {
 	return r.known.facts(host)
 }
 
-// pattern makes the path of a rule a regular expression, on hosts where all are. One that does
-// not compile answers 503 for what begins as it does.
+// own returns those of a host that are of the Ingress itself.
+func (r *reader) own(host string) fact {
+	for _, f := range r.means {
+		if f.host == host {
+			return f.fact
+		}
+	}
+	return 0
+}
+
+// pattern makes the path of a rule a regular expression, where the Ingress asks for it or the host
+// has such rules of others. One that does not compile answers 503 for what begins as it does.
 func (r *reader) pattern(rule *proxy.Rule) {
 	switch rule.PathType {
 	case router.Exact, router.Prefix, router.ImplementationSpecific:
 	default:
 		return
 	}
-	if r.factsOf(rule.Host)&factRegex == 0 || rule.Answer == noRoute {
+	own, all := r.own(rule.Host)&factPattern, r.factsOf(rule.Host)&factPattern
+	if all == 0 || rule.Answer == noRoute {
 		return
 	}
+	hostWide := r.quirks.Has(policy.QuirkRegexHostWide)
+	if own == 0 && !hostWide {
+		return
+	}
+	var because policy.QuirkSet
+	switch {
+	case own == 0:
+		because = because.With(policy.QuirkRegexHostWide)
+		if all == factRewrite {
+			because = because.With(policy.QuirkRewriteRegex)
+		}
+	case own == factRewrite && (all == factRewrite || !hostWide): // else it would be one without either
+		because = because.With(policy.QuirkRewriteRegex)
+	}
+	if because != 0 {
+		rule.Regex = proxy.Regex{Literal: rule.PathType, Because: because}
+	}
 	rule.PathType = router.Regexp
+	if !r.quirks.Has(policy.QuirkRegexAnyCase) {
+		rule.Path = router.MindCase + rule.Path
+	}
 	if _, err := router.ParsePattern(rule.Path); err != nil {
 		r.report(RoutingUnsupported, "", "%w: requests that begin as it does are answered 503", err)
-		literal, _, _ := strings.Cut(rule.Path, "(")
+		literal, _, _ := strings.Cut(strings.TrimPrefix(rule.Path, router.MindCase), "(")
 		if i := strings.IndexAny(literal, `[{.*+?^$|\\`); i >= 0 {
 			literal = literal[:i]
 		}

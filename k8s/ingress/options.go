@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
@@ -40,6 +41,8 @@ type Options struct {
 	DefaultCertificate types.NamespacedName
 	// ConfigMap names the controller's ConfigMap. The zero name is none.
 	ConfigMap types.NamespacedName
+	// Quirks are those that are switched, whatever the profile of an Ingress has.
+	Quirks policy.Switches
 	// Now is the time that certificates are judged by. Nil means time.Now.
 	Now func() time.Time
 }

@@ -83,7 +83,11 @@ func (r *reader) secretData(namespace, name string) map[string][]byte {
 // to HTTPS are of hosts with TLS, unless they are for always. Equal sets are one.
 func (r *reader) hostPolicies(host string, set policy.Set) *policy.Set {
 	if set.SSLRedirect != nil && !set.SSLRedirect.Always && !r.hasTLS(host) {
-		set.SSLRedirect = nil
+		if r.borrowsTLS(host) {
+			set.Quirks = set.Quirks.With(policy.QuirkAnyTLSSection)
+		} else {
+			set.SSLRedirect = nil
+		}
 	}
 	if reflect.DeepEqual(set, policy.Set{}) {
 		return nil
@@ -97,14 +101,15 @@ func (r *reader) hostPolicies(host string, set policy.Set) *policy.Set {
 	return &set
 }
 
-// hasTLS reports whether the Ingress has a TLS section for host. ingress-nginx takes any section
-// for all hosts of the Ingress.
+// borrowsTLS reports whether a TLS section counts for host that is not for it.
+func (r *reader) borrowsTLS(host string) bool {
+	return r.quirks.Has(policy.QuirkAnyTLSSection) && (r.factsOf(host)&factTLS != 0 || len(r.ingress.Spec.TLS) > 0)
+}
+
+// hasTLS reports whether the Ingress has a TLS section for host.
 func (r *reader) hasTLS(host string) bool {
-	if r.profile == policy.Nginx && r.factsOf(host)&factTLS != 0 {
-		return true
-	}
 	for _, section := range r.ingress.Spec.TLS {
-		if r.profile == policy.Nginx || len(section.Hosts) == 0 {
+		if len(section.Hosts) == 0 {
 			return true
 		}
 		for _, name := range section.Hosts {
@@ -148,10 +153,10 @@ func (r *reader) slashes() {
 	}
 	for _, rule := range slices.Clone(r.rules) {
 		path := strings.TrimSuffix(rule.Path, "/")
-		if rule.PathType != router.Exact || r.factsOf(rule.Host)&factRegex != 0 || path == rule.Path || path == "" || r.serves(rule.Host, path) {
+		if rule.PathType != router.Exact || path == rule.Path || path == "" || r.serves(rule.Host, path) {
 			continue
 		}
-		set := policy.Set{Profile: r.profile, HSTS: r.policies.HSTS, Slash: policy.SlashAlways, Blocking: r.policies.Blocking}
+		set := policy.Set{Quirks: r.policies.Quirks, HSTS: r.policies.HSTS, Slash: policy.SlashAlways, Blocking: r.policies.Blocking}
 		r.add(&proxy.Rule{Host: rule.Host, Path: path, PathType: router.Exact, Answer: noRoute, Policies: r.hostPolicies(rule.Host, set)})
 	}
 }

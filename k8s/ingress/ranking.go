@@ -71,7 +71,7 @@ func (t *Translator) claim(s *Snapshot, sameSettings bool) (gone, fresh []*entry
 		t.hosts.mean(e, -1, before)
 	}
 	for _, e := range fresh {
-		e.means = factsOf(e.ingress, e.profile)
+		e.means = factsOf(e.ingress, t.options.Quirks.Of(e.profile))
 		t.hosts.mean(e, +1, before)
 	}
 	for h, facts := range before {

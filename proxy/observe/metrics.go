@@ -41,6 +41,8 @@ type Options struct {
 	Problems iter.Seq2[string, string]
 	// Certificates yields every host that has a certificate with the time when that ends.
 	Certificates iter.Seq2[string, time.Time]
+	// QuirkRequests yields each quirk by name with the number of requests that depended on it.
+	QuirkRequests iter.Seq2[string, uint64]
 	// AccessLog is the log whose lines are counted.
 	AccessLog *AccessLog
 }

@@ -134,15 +134,16 @@ func everything(t testing.TB) *Metrics {
 	t.Cleanup(func() { _ = log.Close(t.Context()) })
 	p, m := newProxy(t, Options{
 		Version: "v1.2.3", Revision: "abc",
-		InFlight:     func() int { return 3 },
-		Tunnels:      func() int { return 2 },
-		Replicas:     func() int { return 3 },
-		TicketKeys:   func() time.Time { return time.Unix(1_900_000_000, 0) },
-		Synced:       func() time.Time { return time.Now().Add(-time.Minute) },
-		Leader:       func() bool { return true },
-		Problems:     func(yield func(string, string) bool) { _ = yield("ServiceNotFound", "error") },
-		Certificates: maps.All(map[string]time.Time{"a.example": time.Unix(2_000_000_000, 0)}),
-		AccessLog:    log,
+		InFlight:      func() int { return 3 },
+		Tunnels:       func() int { return 2 },
+		Replicas:      func() int { return 3 },
+		TicketKeys:    func() time.Time { return time.Unix(1_900_000_000, 0) },
+		Synced:        func() time.Time { return time.Now().Add(-time.Minute) },
+		Leader:        func() bool { return true },
+		Problems:      func(yield func(string, string) bool) { _ = yield("ServiceNotFound", "error") },
+		Certificates:  maps.All(map[string]time.Time{"a.example": time.Unix(2_000_000_000, 0)}),
+		AccessLog:     log,
+		QuirkRequests: maps.All(map[string]uint64{"hsts-default": 7}),
 	})
 	backend := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(backend.Close)

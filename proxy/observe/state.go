@@ -80,6 +80,18 @@ func registerState(r prometheus.Registerer, o Options) {
 			each: func(emit func(float64, ...string)) { firstToExpire(o.Certificates, emit) },
 		})
 	}
+	if o.QuirkRequests != nil {
+		r.MustRegister(collected{
+			desc: prometheus.NewDesc("fairlead_quirk_requests_total",
+				"Requests that would have been answered otherwise without a quirk of their profile.", []string{"quirk"}, nil),
+			kind: prometheus.CounterValue,
+			each: func(emit func(float64, ...string)) {
+				for name, n := range o.QuirkRequests {
+					emit(float64(n), name)
+				}
+			},
+		})
+	}
 	if l := o.AccessLog; l != nil {
 		counter := func(name, help string, value func() uint64) {
 			r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
@@ -128,9 +140,10 @@ func firstToExpire(certificates iter.Seq2[string, time.Time], emit func(float64,
 	}
 }
 
-// collected is gauges whose labels and values are found anew at each scrape.
+// collected is metrics whose labels and values are found anew at each scrape.
 type collected struct {
 	desc *prometheus.Desc
+	kind prometheus.ValueType // zero: gauges
 	each func(emit func(value float64, labels ...string))
 }
 
@@ -138,7 +151,11 @@ func (c collected) Describe(ch chan<- *prometheus.Desc) { ch <- c.desc }
 
 func (c collected) Collect(ch chan<- prometheus.Metric) {
 	c.each(func(value float64, labels ...string) {
-		m, err := prometheus.NewConstMetric(c.desc, prometheus.GaugeValue, value, labels...)
+		kind := c.kind
+		if kind == 0 {
+			kind = prometheus.GaugeValue
+		}
+		m, err := prometheus.NewConstMetric(c.desc, kind, value, labels...)
 		if err != nil {
 			m = prometheus.NewInvalidMetric(c.desc, err)
 		}

@@ -50,7 +50,7 @@ func readBasicAuth(r *reader, s *Set) {
 		for _, k := range []Key{authSecret, authRealm, secretType} {
 			switch {
 			case !r.has(k):
-			case r.Profile == Nginx:
+			case r.byQuirk(QuirkAuthKeysAlone):
 				r.judge(k, NoEffect, errNoType) // the original serves it open, too
 			default:
 				r.bad(k, "want %s beside it", authType.Name)

@@ -15,11 +15,11 @@ var bodySize = feature{
 	name: "body size",
 	keys: []Key{bodySizeKey},
 	read: func(r *reader, s *Set) {
-		var limit int64
-		if r.Profile == Nginx {
+		limit, ok := r.size(bodySizeKey)
+		if !ok && r.byQuirk(QuirkBodyLimit) {
 			limit = 1 << 20
 		}
-		s.BodySize = r.size(bodySizeKey, limit)
+		s.BodySize = limit
 	},
 	wrap: func(l link, next http.Handler) http.Handler {
 		limit := l.BodySize
@@ -29,6 +29,9 @@ var bodySize = feature{
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch {
 			case r.ContentLength > limit:
+				if l.Quirks.Has(QuirkBodyLimit) {
+					l.depends(QuirkBodyLimit, w, r)
+				}
 				w.Header().Set("Connection", "close")
 				answer(w, r, http.StatusRequestEntityTooLarge, "body-too-large")
 				return

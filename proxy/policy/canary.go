@@ -19,7 +19,8 @@ type Canary struct {
 	Pattern string // matches such values, where Value is empty; empty for none
 	Cookie  string // whose value "always" chooses the canary, and "never" the other; empty for none
 	// FoldCookie: the case of the cookie's name has no meaning, as with nginx's variables.
-	FoldCookie bool
+	// FoldHeader says that Header would be another if _ had not come to mean -.
+	FoldCookie, FoldHeader bool
 	// Weight of Total requests go to the canary. Total is 0 where there is no weight.
 	Weight, Total int
 }
@@ -64,14 +65,14 @@ func readCanary(r *reader, s *Set) {
 		}
 		return
 	}
-	c := &Canary{FoldCookie: r.Profile == Nginx}
+	c := &Canary{FoldCookie: r.quirks.Has(QuirkCanaryNames)}
 	s.Canary = c
 	if name, ok := r.text(canaryHeader); ok {
 		if !httpguts.ValidHeaderFieldName(name) {
 			r.bad(canaryHeader, "want the name of a header, got %q", name)
 		} else {
-			if r.Profile == Nginx {
-				name = strings.ReplaceAll(name, "_", "-") // nginx's variables know no difference
+			if r.quirks.Has(QuirkCanaryNames) && strings.Contains(name, "_") {
+				name, c.FoldHeader = strings.ReplaceAll(name, "_", "-"), true // nginx's variables know no difference
 			}
 			c.Header = http.CanonicalHeaderKey(name)
 		}
@@ -166,6 +167,15 @@ func (ch *Chooser) Chance(h http.Header) Chance {
 		return Always
 	}
 	return Weight
+}
+
+// Folds reports whether what Chance has come to depends on QuirkCanaryNames.
+func (ch *Chooser) Folds(h http.Header) bool {
+	c := ch.canary
+	if c.FoldHeader && len(h[c.Header]) > 0 {
+		return true
+	}
+	return c.FoldCookie && c.Cookie != "" && cookieOf(h, c.Cookie, true) != cookieOf(h, c.Cookie, false)
 }
 
 // Share decides by the weight for a client, always alike while the weight stays. One that grows

@@ -22,7 +22,7 @@ func TestReadCanary(t *testing.T) {
 		"header":      {annotations: map[string]string{"canary": "true", "canary-by-header": "x-lane"}, want: &Canary{Header: "X-Lane"}},
 		"underscore, nginx": {
 			profile: Nginx, annotations: map[string]string{"canary": "true", "canary-by-header": "X_Lane"},
-			want: &Canary{Header: "X-Lane", FoldCookie: true},
+			want: &Canary{Header: "X-Lane", FoldCookie: true, FoldHeader: true},
 		},
 		"underscore, spec": {annotations: map[string]string{"canary": "true", "canary-by-header": "X_Lane"}, want: &Canary{Header: "X_lane"}},
 		"bad header":       {annotations: map[string]string{"canary": "true", "canary-by-header": "X Lane"}, want: &Canary{}, outcomes: []Outcome{Invalid}},

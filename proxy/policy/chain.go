@@ -47,6 +47,7 @@ type Env struct {
 	limits   limits
 	rulings  rulings
 	patterns patterns
+	quirks   [numQuirks]atomic.Uint64 // requests that depended on each
 	// writers are of package compress/gzip, by level.
 	writers  [gzip.BestCompression + 1]sync.Pool
 	replicas atomic.Int64
@@ -62,6 +63,7 @@ func (e *Env) Replicas() int { return max(int(e.replicas.Load()), 1) }
 // chain is every feature, the outermost handler first. Each neighbourship has its reason; the
 // tests check those that a user can see.
 var chain = [...]feature{
+	quirkUse,    // only looks on
 	blocking,    // of the whole instance: who is not served at all learns nothing
 	www,         // of a host without rules
 	appRoot,     // of the server, before its locations: not even the body is looked at
@@ -117,7 +119,7 @@ func Names(s *Set, rule Rule) []string {
 	l := newLink(s, rule, &Env{}) // the handlers are never called, so nothing comes of them
 	var names []string
 	for _, f := range chain {
-		if f.wrap != nil && f.wrap(l, end) != http.Handler(end) {
+		if f.wrap != nil && f.name != quirkUse.name && f.wrap(l, end) != http.Handler(end) {
 			names = append(names, f.name)
 		}
 	}

@@ -18,7 +18,8 @@ type CORS struct {
 	Methods, Headers string
 	Expose           string // empty for none
 	Credentials      bool
-	MaxAge           int // seconds
+	MaxAge           int  // seconds
+	AnyOptions       bool // answers OPTIONS requests that are no preflights, too
 }
 
 const (
@@ -64,7 +65,7 @@ var cors = feature{
 			if v, ok := r.text(k); ok {
 				if !corsWords.MatchString(v) {
 					r.bad(k, "want names, separated by commas, got %q", v)
-				} else if v != "*" || k.Name != corsHeaders.Name || r.Profile == Spec {
+				} else if v != "*" || k.Name != corsHeaders.Name || !r.byQuirk(QuirkCORSHeaders) {
 					*to = v
 				}
 			}
@@ -72,7 +73,11 @@ var cors = feature{
 		words(corsMethods, &c.Methods)
 		words(corsHeaders, &c.Headers)
 		words(corsExpose, &c.Expose)
-		c.Credentials = r.boolean(corsCredentials, r.Profile == Nginx || c.Origins == nil || c.Origins[0] != "*")
+		credentials, said := r.given(corsCredentials)
+		if !said {
+			credentials = c.Origins == nil || c.Origins[0] != "*" || r.byQuirk(QuirkCORSCredentials)
+		}
+		c.Credentials, c.AnyOptions = credentials, r.quirks.Has(QuirkCORSOptions)
 		c.MaxAge = r.integer(corsAge, -1, 1<<31-1, 1728000)
 		s.CORS = &c
 	},
@@ -88,7 +93,16 @@ var cors = feature{
 				return
 			}
 			w = changeHead(w, corsFields{c, origin})
-			if r.Method == http.MethodOptions && (l.Profile == Nginx || r.Header.Get("Access-Control-Request-Method") != "") {
+			for _, q := range [...]Quirk{QuirkCORSCredentials, QuirkCORSHeaders} {
+				if l.Quirks.Has(q) {
+					l.depends(q, w, r)
+				}
+			}
+			preflight := r.Header.Get("Access-Control-Request-Method") != ""
+			if r.Method == http.MethodOptions && (preflight || c.AnyOptions) {
+				if !preflight {
+					l.depends(QuirkCORSOptions, w, r)
+				}
 				w.WriteHeader(http.StatusNoContent)
 				return
 			}

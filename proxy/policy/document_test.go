@@ -6,12 +6,13 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/annotations.md and docs/configmap.md")
+var update = flag.Bool("update", false, "rewrite the generated pages of docs")
 
 func TestDocument(t *testing.T) {
 	for page, want := range map[string]string{
 		"../../docs/annotations.md": Document(),
 		"../../docs/configmap.md":   SettingsDocument(),
+		"../../docs/quirks.md":      QuirksDocument(),
 	} {
 		if *update {
 			if err := os.WriteFile(page, []byte(want), 0o644); err != nil {

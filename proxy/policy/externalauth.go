@@ -25,6 +25,7 @@ type ExternalAuth struct {
 	Cache     *AuthCache
 	// ExemptRoutes are prefixes of the paths of rules that are open.
 	ExemptRoutes []string
+	SentFrom     string // value of X-Sent-From
 }
 
 // authKeys are the keys that an ExternalAuth is made of: those of an Ingress, or those of the
@@ -114,12 +115,12 @@ func readExternalAuth(r *reader, s *Set) {
 		s.Auth = r.externalAuth(&ownAuthKeys)
 		return
 	}
-	if r.has(authURL) && r.Profile == Spec {
+	if r.has(authURL) && !r.byQuirk(QuirkAuthKeysAlone) {
 		r.bad(authURL, "want a URL, got none")
 	}
 	for _, k := range ownAuthKeys.all()[1:] {
 		if r.has(k) {
-			if r.Profile == Spec {
+			if !r.byQuirk(QuirkAuthKeysAlone) {
 				r.bad(k, "want %s beside it", authURL.Name)
 			} else {
 				r.judge(k, NoEffect, errNoURL)
@@ -148,7 +149,10 @@ func (r *reader) openRoutes() []string {
 
 // externalAuth reads the values of keys, of which that of the URL is there.
 func (r *reader) externalAuth(k *authKeys) *ExternalAuth {
-	a := ExternalAuth{SignInParam: "rd"}
+	a := ExternalAuth{SignInParam: "rd", SentFrom: "fairlead"}
+	if r.quirks.Has(QuirkSentFrom) {
+		a.SentFrom = "nginx-ingress-controller"
+	}
 	address, _ := r.text(k.url)
 	a.URL = r.urlTemplate(k.url, address)
 	if m, ok := r.text(k.method); ok {

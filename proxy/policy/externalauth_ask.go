@@ -15,7 +15,7 @@ import (
 )
 
 func (l link) newExternalAuth(next http.Handler) *authHandler {
-	h := &authHandler{auth: l.Auth, rule: l.rule, profile: l.Profile, env: l.env, next: next, own: l.BasicAuth != nil}
+	h := &authHandler{auth: l.Auth, rule: l.rule, env: l.env, next: next, own: l.BasicAuth != nil}
 	if h.auth.Cache != nil {
 		h.keyspace = h.newKeyspace()
 	}
@@ -25,7 +25,6 @@ func (l link) newExternalAuth(next http.Handler) *authHandler {
 type authHandler struct {
 	auth    *ExternalAuth
 	rule    Rule
-	profile Profile
 	env     *Env
 	next    http.Handler
 	// challenge, when not empty, is of a password that would have done instead of the service.
@@ -170,10 +169,7 @@ func (h *authHandler) ask(w http.ResponseWriter, r *http.Request) (*http.Respons
 	if len(h.auth.Redirect.Parts) > 0 {
 		set("X-Auth-Request-Redirect", h.auth.Redirect.expand(w, r, &h.rule, nil, nil))
 	}
-	set("X-Sent-From", "fairlead")
-	if h.profile == Nginx {
-		set("X-Sent-From", "nginx-ingress-controller")
-	}
+	set("X-Sent-From", h.auth.SentFrom)
 	set("X-Real-Ip", x.Client().String())
 	set("X-Forwarded-For", x.Client().String())
 	set("X-Request-Id", x.ID())

@@ -198,7 +198,7 @@ func (h *authHandler) ruling(w http.ResponseWriter, r *http.Request) (*http.Resp
 func (h *authHandler) newKeyspace() string {
 	auth := *h.auth
 	auth.Cache = nil
-	return fmt.Sprintf("%q %q %q %q %v %+v %+v", h.rule.Namespace, h.rule.Ingress, h.rule.Host, h.rule.Path, h.profile, auth, h.auth.Cache.Key)
+	return fmt.Sprintf("%q %q %q %q %+v %+v", h.rule.Namespace, h.rule.Ingress, h.rule.Host, h.rule.Path, auth, h.auth.Cache.Key)
 }
 
 // rulingKey identifies a question. False: nothing of the request tells it from those of others.

@@ -22,6 +22,7 @@ var forwarding = feature{
 	name: "forwarding",
 	keys: []Key{upstreamVHost},
 	read: func(r *reader, s *Set) {
+		r.byQuirk(QuirkSchemeFields)
 		v, ok := r.text(upstreamVHost)
 		if !ok {
 			return

@@ -16,7 +16,7 @@ var hsts = feature{
 	name: "HSTS",
 	keys: []Key{hstsOn, hstsAge, hstsSubs, hstsPre},
 	read: func(r *reader, s *Set) {
-		on := r.boolean(hstsOn, r.Profile == Nginx)
+		on, said := r.given(hstsOn)
 		value := "max-age=" + strconv.Itoa(r.integer(hstsAge, 0, 1<<31-1, 31536000))
 		if r.boolean(hstsSubs, true) {
 			value += "; includeSubDomains"
@@ -24,7 +24,7 @@ var hsts = feature{
 		if r.boolean(hstsPre, false) {
 			value += "; preload"
 		}
-		if on {
+		if on || !said && r.byQuirk(QuirkHSTS) {
 			s.HSTS = value
 		}
 	},
@@ -35,6 +35,9 @@ var hsts = feature{
 		value := []string{l.HSTS}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if exchangeOf(w).Connection() == "https" {
+				if l.Quirks.Has(QuirkHSTS) {
+					l.depends(QuirkHSTS, w, r)
+				}
 				w = changeHead(w, setField{"Strict-Transport-Security", value})
 			}
 			next.ServeHTTP(w, r)

@@ -19,8 +19,9 @@ type Limit struct {
 	PerMinute   int // 0: not limited
 	Burst       int // factor of both rates
 	Allow       []netip.Prefix
-	// The statuses of refusals.
-	RateStatus, ConnectionStatus int
+	// The statuses of refusals, and whether they are so because nobody asked for others.
+	RateStatus, ConnectionStatus       int
+	RateByDefault, ConnectionByDefault bool
 }
 
 var (
@@ -37,43 +38,60 @@ var limiting = feature{
 	name: "limits",
 	keys: []Key{limitConnections, limitRPS, limitRPM, limitBurst, limitAllow, limitReqStatus, limitConnStatus},
 	read: func(r *reader, s *Set) {
-		status := http.StatusTooManyRequests
-		if r.Profile == Nginx {
-			status = http.StatusServiceUnavailable
-		}
 		l := Limit{
-			Divided:     r.Profile == Spec,
+			Divided:     !r.quirks.Has(QuirkLimitsPerReplica),
 			Connections: max(r.integer(limitConnections, -1<<31, 1<<20, 0), 0),
 			PerSecond:   max(r.integer(limitRPS, -1<<31, 1<<20, 0), 0),
 			PerMinute:   max(r.integer(limitRPM, -1<<31, 1<<20, 0), 0),
 			Burst:       r.integer(limitBurst, 1, 1000, 5),
 		}
 		l.Allow, _ = r.prefixes(limitAllow)
-		l.RateStatus = r.integer(limitReqStatus, 400, 599, status)
-		l.ConnectionStatus = r.integer(limitConnStatus, 400, 599, status)
+		rate, _ := r.number(limitReqStatus, 400, 599)
+		connection, _ := r.number(limitConnStatus, 400, 599)
 		if l.Connections+l.PerSecond+l.PerMinute == 0 {
 			return
 		}
+		l.RateStatus, l.ConnectionStatus = r.limitStatus(rate), r.limitStatus(connection)
+		l.RateByDefault, l.ConnectionByDefault = rate == 0, connection == 0
 		s.Limit = &l
 	},
 	wrap: func(l link, next http.Handler) http.Handler {
 		if l.Limit == nil {
 			return next
 		}
-		return &limiter{l.Limit, l.rule.Namespace + "/" + l.rule.Ingress, l.env, next}
+		return &limiter{l, l.Limit, l.rule.Namespace + "/" + l.rule.Ingress, next}
 	},
 }
 
+// limitStatus is said, or the default if that is 0.
+func (r *reader) limitStatus(said int) int {
+	switch {
+	case said != 0:
+		return said
+	case r.byQuirk(QuirkLimitStatus):
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusTooManyRequests
+}
+
 type limiter struct {
+	link
 	*Limit
 	ingress string
-	env     *Env
 	next    http.Handler
+}
+
+// refuse ends a request with a status that nobody may have asked for.
+func (h *limiter) refuse(w http.ResponseWriter, r *http.Request, status int, byDefault bool, reason string) {
+	if byDefault && h.Quirks.Has(QuirkLimitStatus) {
+		h.depends(QuirkLimitStatus, w, r)
+	}
+	answer(w, r, status, reason)
 }
 
 func (h *limiter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	client := exchangeOf(w).Client()
-	if exchangeOf(w).Rehearsal() || !client.IsValid() || slices.ContainsFunc(h.Allow, func(p netip.Prefix) bool { return p.Contains(client) }) {
+	if exchangeOf(w).Rehearsal() || !client.IsValid() || slices.ContainsFunc(h.Limit.Allow, func(p netip.Prefix) bool { return p.Contains(client) }) {
 		h.next.ServeHTTP(w, r)
 		return
 	}
@@ -84,7 +102,7 @@ func (h *limiter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.Connections > 0 {
 		k := limitKey{h.ingress, 'c', client}
 		if !limits.enter(k, max(h.Connections/share, 1)) {
-			answer(w, r, h.ConnectionStatus, "connection-limit")
+			h.refuse(w, r, h.ConnectionStatus, h.ConnectionByDefault, "connection-limit")
 			return
 		}
 		defer limits.leave(k)
@@ -92,7 +110,7 @@ func (h *limiter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
 	if !limits.take(limitKey{h.ingress, 's', client}, share, h.PerSecond, time.Second, h.Burst, now) ||
 		!limits.take(limitKey{h.ingress, 'm', client}, share, h.PerMinute, time.Minute, h.Burst, now) {
-		answer(w, r, h.RateStatus, "rate-limit")
+		h.refuse(w, r, h.RateStatus, h.RateByDefault, "rate-limit")
 		return
 	}
 	h.next.ServeHTTP(w, r)

@@ -40,13 +40,12 @@ var retries = feature{
 }
 
 func readRetries(r *reader, s *Set) {
-	var t upstream.Retry
-	if r.Profile == Nginx {
-		t.On, t.Again = upstream.OnError|upstream.OnTimeout, true
-	}
+	t := upstream.Retry{Again: r.byQuirk(QuirkRetrySame)}
 	on, off, ok := r.conditions(nextUpstream)
 	if ok {
 		t.On = on
+	} else if r.byQuirk(QuirkRetryTimeouts) {
+		t.On = upstream.OnError | upstream.OnTimeout
 	}
 	if r.boolean(retryNonIdempotent, false) {
 		if t.On == 0 {

@@ -77,7 +77,7 @@ type Finding struct {
 // What only a host of the Ingress has is left to the caller: without TLS a Set's SSLRedirect
 // means nothing unless it is for always.
 func Parse(in Input) (Set, []Finding) {
-	s := Set{Profile: in.Profile}
+	s := Set{}
 	r := newReader(&in, &s)
 	for _, name := range slices.Sorted(maps.Keys(in.Annotations)) {
 		r.sort(name, in.Annotations[name])

@@ -12,7 +12,8 @@ import (
 type Input struct {
 	Annotations map[string]string
 	Profile     Profile
-	Namespace   string // of the Ingress
+	Quirks      Switches // of the operator
+	Namespace   string   // of the Ingress
 	// Config is the controller's ConfigMap; nil is empty.
 	Config map[string]string
 	// Refused is what ParseConfig has found of it.
@@ -39,7 +40,7 @@ func newReader(in *Input, s *Set) *reader {
 	if in.OwnConfigMap == nil {
 		in.OwnConfigMap = func(string) map[string]string { return nil }
 	}
-	return &reader{Input: in, values: map[string]annotation{}, set: s}
+	return &reader{Input: in, values: map[string]annotation{}, set: s, quirks: in.Quirks.Of(in.Profile)}
 }
 
 // reader gives the features their values and keeps what is wrong with them.
@@ -48,6 +49,9 @@ type reader struct {
 	values   map[string]annotation // by the name of the key
 	findings []Finding
 	set      *Set
+	quirks   QuirkSet // of the profile, as they are switched
+	// slashRead says that slashKept, what keepsSlash returns, is known.
+	slashRead, slashKept bool
 }
 
 // annotation is a value with the name that the user wrote, or an entry of the ConfigMap.
@@ -138,36 +142,61 @@ func (r *reader) text(k Key) (string, bool) {
 
 // boolean reads true or false.
 func (r *reader) boolean(k Key, or bool) bool {
+	if b, ok := r.given(k); ok {
+		return b
+	}
+	return or
+}
+
+// given reads true or false; ok is false where there is neither.
+func (r *reader) given(k Key) (b, ok bool) {
 	v, ok := r.text(k)
 	if !ok {
-		return or
+		return false, false
 	}
 	b, err := strconv.ParseBool(v)
 	if err != nil {
 		r.bad(k, "want true or false, got %q", v)
 		if k, ok := r.fall(k); ok {
-			return r.boolean(k, or)
+			return r.given(k)
 		}
-		return or
+		return false, false
 	}
-	return b
+	return b, true
+}
+
+// byQuirk reports whether the Ingress has the quirk, and notes that what is read depends on it.
+func (r *reader) byQuirk(q Quirk) bool {
+	if r.quirks.Has(q) {
+		r.set.Quirks = r.set.Quirks.With(q)
+		return true
+	}
+	return false
 }
 
 // integer reads a number from low to high.
 func (r *reader) integer(k Key, low, high, or int) int {
+	if n, ok := r.number(k, low, high); ok {
+		return n
+	}
+	return or
+}
+
+// number reads a number from low to high; ok is false where there is none.
+func (r *reader) number(k Key, low, high int) (n int, ok bool) {
 	v, ok := r.text(k)
 	if !ok {
-		return or
+		return 0, false
 	}
 	n, err := strconv.Atoi(v)
 	if err != nil || n < low || n > high {
 		r.bad(k, "want a number from %d to %d, got %q", low, high, v)
 		if k, ok := r.fall(k); ok {
-			return r.integer(k, low, high, or)
+			return r.number(k, low, high)
 		}
-		return or
+		return 0, false
 	}
-	return n
+	return n, true
 }
 
 // oneOf reads a word of a closed set, in any case.
@@ -238,11 +267,11 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-// size reads nginx's sizes: bytes, or with k, m, g.
-func (r *reader) size(k Key, or int64) int64 {
+// size reads nginx's sizes: bytes, or with k, m, g. ok is false where there is none.
+func (r *reader) size(k Key) (n int64, ok bool) {
 	v, ok := r.text(k)
 	if !ok {
-		return or
+		return 0, false
 	}
 	unit := int64(1)
 	digits := v
@@ -258,9 +287,9 @@ func (r *reader) size(k Key, or int64) int64 {
 	if err != nil || n < 0 || n > 1<<43/unit {
 		r.bad(k, "want a size such as 512, 8k, 1m or 2g, got %q", v)
 		if k, ok := r.fall(k); ok {
-			return r.size(k, or)
+			return r.size(k)
 		}
-		return or
+		return 0, false
 	}
-	return n * unit
+	return n * unit, true
 }

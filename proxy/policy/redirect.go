@@ -116,14 +116,14 @@ const (
 var slash = feature{
 	name: "trailing slash",
 	read: func(r *reader, s *Set) {
-		if r.Profile == Nginx {
+		if r.byQuirk(QuirkTrailingSlash) {
 			s.Slash = SlashAdded
 		}
 	},
 	wrap: func(l link, next http.Handler) http.Handler {
 		switch {
 		case l.Slash == SlashAlways:
-			return http.HandlerFunc(addSlash)
+			return http.HandlerFunc(l.addSlash)
 		case l.Slash == SlashIgnored || l.rule.Match != nil || len(l.rule.Path) < 2 || !strings.HasSuffix(l.rule.Path, "/"):
 			return next
 		}
@@ -132,7 +132,7 @@ var slash = feature{
 			// The rule matches, so the path is the rule's if it has as many elements.
 			path := exchangeOf(w).CanonicalPath()
 			if !strings.HasSuffix(path, "/") && strings.Count(path, "/") == without {
-				addSlash(w, r)
+				l.addSlash(w, r)
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -140,7 +140,8 @@ var slash = feature{
 	},
 }
 
-func addSlash(w http.ResponseWriter, r *http.Request) {
+func (l link) addSlash(w http.ResponseWriter, r *http.Request) {
+	l.depends(QuirkTrailingSlash, w, r)
 	location := absolute(w, exchangeOf(w).CanonicalPath()+"/")
 	if r.URL.RawQuery != "" {
 		location += "?" + r.URL.RawQuery

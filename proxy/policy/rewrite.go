@@ -32,7 +32,7 @@ var rewriting = feature{
 	read: func(r *reader, s *Set) {
 		if v, ok := r.text(useRegex); ok {
 			if _, err := strconv.ParseBool(v); err != nil {
-				if r.Profile == Nginx {
+				if r.byQuirk(QuirkBadUseRegex) {
 					r.judge(useRegex, Invalid, fmt.Errorf("want true or false, got %q", v))
 				} else {
 					r.bad(useRegex, "want true or false, got %q", v)
@@ -87,9 +87,9 @@ func MayWantRegex(annotations map[string]string) bool {
 	return false
 }
 
-// WantsRegex reports whether the annotations make the paths of a host regular expressions,
-// for an Ingress with these paths there.
-func WantsRegex(annotations map[string]string, profile Profile, paths []string) bool {
+// WantsRegex reports whether the annotations make the paths of a host regular expressions, for an
+// Ingress with these quirks and paths there: because use-regex says so, or for its rewrite-target.
+func WantsRegex(annotations map[string]string, quirks QuirkSet, paths []string) (said, rewrites bool) {
 	get := func(name string) string {
 		if v, ok := annotations[Prefix+name]; ok {
 			return strings.TrimSpace(v)
@@ -97,21 +97,21 @@ func WantsRegex(annotations map[string]string, profile Profile, paths []string) 
 		return strings.TrimSpace(annotations[NginxPrefix+name])
 	}
 	if on, err := strconv.ParseBool(get(useRegex.Name)); err == nil && on {
-		return true
+		return true, false
 	}
 	target := get(rewriteTarget.Name)
-	if target == "" || profile != Nginx || strings.ContainsAny(target, " ?#;\"\\<>|^`") {
-		return false
+	if target == "" || !quirks.Has(QuirkRewriteRegex) || strings.ContainsAny(target, " ?#;\"\\<>|^`") {
+		return false, false
 	}
 	if target != "/" {
-		return true // the location that the original has for "/" differs from it
+		return false, true // the location that the original has for "/" differs from it
 	}
 	for _, p := range paths {
 		if p != target {
-			return true
+			return false, true
 		}
 	}
-	return false
+	return false, false
 }
 
 type rewriter struct {

@@ -64,7 +64,8 @@ func TestWantsRegex(t *testing.T) {
 		{"rewrite-target", "/same", []string{"/same"}, true},
 		{"rewrite-target", "", []string{"/a"}, false},
 	} {
-		if got := WantsRegex(map[string]string{NginxPrefix + c.key: c.value}, Nginx, c.paths); got != c.want {
+		said, rewrites := WantsRegex(map[string]string{NginxPrefix + c.key: c.value}, Switches{}.Of(Nginx), c.paths)
+		if got := said || rewrites; got != c.want || said && c.key != "use-regex" {
 			t.Errorf("%s: %s on %q: %v", c.key, c.value, c.paths, got)
 		}
 	}

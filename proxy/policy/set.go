@@ -29,7 +29,8 @@ func (p Profile) String() string {
 // Set is the policies of one rule. The zero value has none. Sets that are deeply equal make the
 // same handlers. A Set may be shared by many rules and is never changed.
 type Set struct {
-	Profile Profile
+	// Quirks are those that something in the Set depends on, as nobody has said how to do it.
+	Quirks QuirkSet
 	// Refused names the annotations, sorted, that guard access and that cannot be honoured.
 	// A rule that has any fails closed: whoever makes the rule gives it an answer of 503
 	// instead of a backend.
@@ -78,4 +79,12 @@ type Rule struct {
 	// expression; else it is nil. GroupNames are their names, empty for those without.
 	Match      func(path string) []string
 	GroupNames []string
+	// Literal reports, for a rule whose path is a regular expression only because of Because,
+	// whether a canonical path would match without; nil for others.
+	Literal func(path string) bool
+	Because QuirkSet
+	// SameCase reports whether a decoded path matches if case has a meaning; nil where it has.
+	SameCase func(path string) bool
+	// Uses counts the requests that depend on quirks; nil: nobody asks for them.
+	Uses *Uses
 }

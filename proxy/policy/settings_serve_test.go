@@ -97,7 +97,7 @@ func TestBlocking(t *testing.T) {
 
 // The forwarder changes the header of the request, also by proxy-set-headers, which clients are not told.
 func TestAddHeadersSpeakOfTheClientsRequest(t *testing.T) {
-	s := Set{Profile: Nginx, Fields: &Fields{}}
+	s := Set{Fields: &Fields{}}
 	f, err := newField("X-Copy", "$http_authorization")
 	if err != nil {
 		t.Fatal(err)

@@ -25,11 +25,11 @@ var sslRedirect = feature{
 	name: "redirect to HTTPS",
 	keys: []Key{sslRedirectKey, forceRedirect, keepSlash, redirectCode, exemptRoutes},
 	read: func(r *reader, s *Set) {
-		want := r.boolean(sslRedirectKey, r.Profile == Nginx)
+		want, said := r.given(sslRedirectKey)
 		always := r.boolean(forceRedirect, false)
-		keep := r.boolean(keepSlash, r.Profile == Spec)
+		keep := r.keepsSlash()
 		code := r.redirectStatus()
-		if !want && !always {
+		if !want && !always && (said || !r.byQuirk(QuirkHTTPSRedirect)) {
 			return
 		}
 		s.SSLRedirect = &SSLRedirect{Always: always, Code: code, KeepSlash: keep, ExemptRoutes: []string{"/.well-known/acme-challenge"}}
@@ -48,13 +48,38 @@ var sslRedirect = feature{
 				next.ServeHTTP(w, r)
 				return
 			}
+			if !to.Always {
+				for _, q := range [...]Quirk{QuirkHTTPSRedirect, QuirkAnyTLSSection} {
+					if l.Quirks.Has(q) {
+						l.depends(q, w, r)
+					}
+				}
+			}
 			target := requestURI(r)
 			if !to.KeepSlash {
-				target = strings.TrimSuffix(target, "/")
+				target = l.cutSlash(target, w, r)
 			}
 			redirect(w, r, to.Code, "https://"+x.CanonicalHost()+target, "https-wanted")
 		})
 	},
+}
+
+// keepsSlash reports whether redirects keep a slash at the end of their target.
+func (r *reader) keepsSlash() bool {
+	if !r.slashRead {
+		keep, said := r.given(keepSlash)
+		r.slashRead, r.slashKept = true, keep || !said && !r.byQuirk(QuirkCutSlash)
+	}
+	return r.slashKept
+}
+
+// cutSlash cuts a slash at the end of a redirect's target.
+func (l link) cutSlash(target string, w http.ResponseWriter, r *http.Request) string {
+	cut, had := strings.CutSuffix(target, "/")
+	if had && l.Quirks.Has(QuirkCutSlash) {
+		l.depends(QuirkCutSlash, w, r)
+	}
+	return cut
 }
 
 // redirectStatus is that of the redirects that the ConfigMap has one for.

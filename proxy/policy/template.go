@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -81,6 +82,11 @@ func (t Template) fixed() (string, bool) {
 		return t.Parts[0].Text, true
 	}
 	return "", false
+}
+
+// usesGroups reports whether the text depends on what of the path a regular expression matches.
+func (t Template) usesGroups() bool {
+	return slices.ContainsFunc(t.Parts, func(p Part) bool { return p.Variable != "" && !knownVariable(p.Variable) })
 }
 
 // expand returns the text for a request. Values go through escape, unless that is nil; more

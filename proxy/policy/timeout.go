@@ -32,7 +32,7 @@ var timeouts = feature{
 	keys: []Key{connectTimeout, sendTimeout, readTimeout},
 	read: func(r *reader, s *Set) {
 		connect := 0
-		if r.Profile == Nginx {
+		if r.quirks.Has(QuirkConnectTimeout) {
 			connect = 5
 		}
 		s.Timeouts = Timeouts{r.seconds(connectTimeout, connect), r.seconds(sendTimeout, 0), r.seconds(readTimeout, 0)}

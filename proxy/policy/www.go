@@ -10,6 +10,9 @@ import (
 type WWW struct {
 	Host string // the twin, canonical
 	Code int
+	// FixedPort writes the port of the scheme, and CutSlash loses a slash at the end, as the
+	// original does.
+	FixedPort, CutSlash bool
 }
 
 var wwwKey = Key{
@@ -23,7 +26,7 @@ var www = feature{
 	keys: []Key{wwwKey},
 	read: func(r *reader, s *Set) {
 		if r.boolean(wwwKey, false) {
-			s.WWW = &WWW{Code: r.redirectStatus()}
+			s.WWW = &WWW{Code: r.redirectStatus(), FixedPort: r.byQuirk(QuirkWWWPort), CutSlash: !r.keepsSlash()}
 		}
 	},
 	wrap: func(l link, next http.Handler) http.Handler {
@@ -34,9 +37,12 @@ var www = feature{
 			scheme := exchangeOf(w).Scheme()
 			target := requestURI(r)
 			port := ""
-			if l.Profile == Nginx {
-				// The original writes the port of its listener and cuts a slash.
-				port, target = ":80", strings.TrimSuffix(target, "/")
+			if l.WWW.CutSlash {
+				target = l.cutSlash(target, w, r)
+			}
+			if l.WWW.FixedPort {
+				l.depends(QuirkWWWPort, w, r)
+				port = ":80"
 				if scheme == "https" {
 					port = ":443"
 				}

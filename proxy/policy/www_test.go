@@ -20,7 +20,8 @@ func TestWWW(t *testing.T) {
 		{Nginx, "http", "a.example:8080", "/shop/", "http://www.a.example:80/shop"},
 		{Nginx, "https", "a.example", "/shop?next=/", "https://www.a.example:443/shop?next="},
 	} {
-		s := Set{Profile: c.profile, WWW: &WWW{Host: "www.a.example", Code: 307}}
+		old := c.profile == Nginx
+		s := Set{WWW: &WWW{Host: "www.a.example", Code: 307, FixedPort: old, CutSlash: old}}
 		r := httptest.NewRequest("GET", "http://a.example/", nil)
 		r.Host, r.RequestURI = c.host, c.target
 		w := &writer{ResponseRecorder: httptest.NewRecorder(), scheme: c.scheme, client: "192.0.2.1"}
