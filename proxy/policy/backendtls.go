@@ -75,7 +75,7 @@ func readBackendTLS(r *reader, s *Set) {
 	if t == (upstream.TLS{}) {
 		return
 	}
-	if t.SNI == 0 && r.Profile == Spec {
+	if t.SNI == 0 && !r.quirks.Has(QuirkBackendSNI) {
 		t.SNI = upstream.SNIAlways
 	}
 	s.Backend.TLS = &t

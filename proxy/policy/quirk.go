@@ -35,6 +35,7 @@ const (
 	QuirkRetryTimeouts
 	QuirkRetrySame
 	QuirkConnectTimeout
+	QuirkBackendSNI
 	QuirkSchemeFields
 	QuirkSentFrom
 	numQuirks
@@ -116,6 +117,10 @@ var quirks = [numQuirks]quirk{
 	QuirkConnectTimeout: {
 		name: "connect-timeout-default", doc: "connections to endpoints are given up after 5 seconds where proxy-connect-timeout is not set",
 		uncounted: "how long a connection would have taken is not known",
+	},
+	QuirkBackendSNI: {
+		name: "backend-sni-off", doc: "with proxy-ssl-* keys a backend without a DNS name is not told in the TLS handshake which name is wanted, where proxy-ssl-server-name is not set",
+		uncounted: "what the backend makes of the name is not known",
 	},
 	QuirkSchemeFields: {
 		name: "scheme-fields", doc: "backends get X-Scheme and X-Forwarded-Scheme beside X-Forwarded-Proto",
