@@ -23,10 +23,10 @@ func (l link) newExternalAuth(next http.Handler) *authHandler {
 }
 
 type authHandler struct {
-	auth    *ExternalAuth
-	rule    Rule
-	env     *Env
-	next    http.Handler
+	auth *ExternalAuth
+	rule Rule
+	env  *Env
+	next http.Handler
 	// challenge, when not empty, is of a password that would have done instead of the service.
 	challenge string
 	own       bool   // Authorization was for basic authentication: the backend does not get it
