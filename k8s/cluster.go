@@ -70,11 +70,12 @@ type Cluster struct {
 	ownConfigMaps named[*corev1.ConfigMap]
 	statuses      statuses
 
-	byService map[types.NamespacedName][]*discoveryv1.EndpointSlice // the lists are not changed in place
-	stale     stale
-	last      *ingress.Snapshot // nil before everything was loaded
-	loaded    bool
-	events    pendingEvents
+	ingressList list[*netv1.Ingress]                                  // the objects of ingresses
+	byService   map[types.NamespacedName][]*discoveryv1.EndpointSlice // the lists are not changed in place
+	stale       stale
+	last        *ingress.Snapshot // nil before everything was loaded
+	loaded      bool
+	events      pendingEvents
 }
 
 // stale says which parts of the last Snapshot are out of date.
@@ -110,6 +111,7 @@ func NewCluster(o ClusterOptions) *Cluster {
 		cluster: c, kind: "Ingress", resource: resourceOf(networking.Ingresses(o.Namespace).List, networking.Ingresses(o.Namespace).Watch),
 		strip: c.statuses.strip, same: sameIngress, see: c.statuses.see,
 		changed: func(old, now *netv1.Ingress) {
+			c.ingressList.replace(old, now)
 			c.stale.ingresses, c.events.full = true, true
 			c.stale.classes = c.stale.classes || c.classes.mayDoWithout() // see readClasses
 			c.named.mentionPasswords(passwordNames(old), passwordNames(now))
@@ -216,7 +218,7 @@ func (c *Cluster) Snapshot() *ingress.Snapshot {
 		c.stale = stale{ingresses: true, classes: true, services: true, slices: true, secrets: true, configMaps: true}
 	}
 	if c.stale.ingresses {
-		s.Ingresses = slices.AppendSeq(make([]*netv1.Ingress, 0, len(c.ingresses.objects)), maps.Values(c.ingresses.objects))
+		s.Ingresses = slices.Clone(c.ingressList.objects)
 	}
 	if c.stale.classes {
 		s.Classes = c.readClasses()

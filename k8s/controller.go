@@ -83,6 +83,7 @@ type Controller struct {
 	config      bool                                    // plan is set
 	resolved    map[upstream.Key]upstream.Resolution    // what the live table's pools were given
 	keys        map[types.NamespacedName][]upstream.Key // those of resolved, by Service
+	ahead       bool                                    // resolved is newer than plan
 	unresolved  map[upstream.Key][]ingress.Problem      // what Resolve last complained of
 	own         map[upstream.Key][]upstream.Address     // those of resolved that are our own
 	quarantined map[*netv1.Ingress]struct{}
@@ -256,8 +257,9 @@ func (c *Controller) full(s *ingress.Snapshot, since time.Time) {
 // before the table that needs them is live; what it no longer needs goes last.
 func (c *Controller) install(p plan, swap bool) {
 	keys := p.table.Keys()
-	for k := range keys {
-		c.resolve(k, p.result.Resolutions[k])
+	if !c.config || c.ahead || !sameMap(keys, c.plan.table.Keys()) || !sameMap(p.result.Resolutions, c.plan.result.Resolutions) {
+		c.resolveAll(keys, p.result.Resolutions)
+		c.ahead = false
 	}
 	if c.config && equalCertificates(c.plan.result, p.result) {
 		p.result.Certificates = c.plan.result.Certificates
@@ -266,12 +268,31 @@ func (c *Controller) install(p plan, swap bool) {
 	}
 	if swap {
 		c.Proxy.Swap(p.table)
-		c.Pools.Retain(keys)
-		c.forget(keys)
+		if c.Pools.Len() != len(keys) || len(c.resolved) != len(keys) { // all of keys are in both
+			c.Pools.Retain(keys)
+			c.forget(keys)
+		}
 	}
 	c.plan, c.config = p, true
 	problems := mergeProblems(p.result.Problems, ingress.ConflictProblems(p.conflicts), c.quarantineProblems(), c.ownProblems())
 	c.problems.Store(&problems)
+}
+
+// resolveAll gives the Pools of keys what they lead to.
+func (c *Controller) resolveAll(keys map[upstream.Key]struct{}, resolutions map[upstream.Key]upstream.Resolution) {
+	left := len(keys)
+	for k, r := range resolutions {
+		if _, wanted := keys[k]; wanted {
+			c.resolve(k, r)
+			left--
+		}
+	}
+	if left == 0 {
+		return
+	}
+	for k := range keys {
+		c.resolve(k, resolutions[k])
+	}
 }
 
 // resolve gives the Pool of k what k leads to, if that changed.
@@ -327,15 +348,19 @@ func (c *Controller) endpoints(services map[types.NamespacedName]time.Time) {
 			if name == c.Replicas.Service {
 				c.countReplicas(c.service(name))
 			}
+			s := c.service(name)
+			if c.Translator.Recheck(s, name) {
+				c.changes.notifyAt(types.NamespacedName{}, at)
+			}
 			if len(c.keys[name]) == 0 {
 				continue // nobody routes to it
 			}
 			if since.IsZero() || at.Before(since) {
 				since = at
 			}
-			s := c.service(name)
 			for _, k := range c.keys[name] {
 				before, own := c.resolved[k], c.own[k]
+				c.ahead = true
 				r, problems := c.Translator.Resolve(s, k)
 				c.resolve(k, r)
 				last, known := c.unresolved[k]

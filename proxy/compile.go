@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -84,10 +85,11 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 	last := p.table.Load()
 	t := &Table{hosts: make([]*compiledHost, len(c.Hosts)), trust: p.trustOf(c.Trust)}
 	var changed []router.HostRoutes
-	old, sameKeys := last.hosts, last.fallbackKey == c.DefaultBackend
+	var left, came []upstream.Key // the backends of hosts that changed, before and now
+	old := last.hosts
 	leave := func() {
 		changed = append(changed, router.HostRoutes{Host: old[0].rules.Host})
-		old, sameKeys = old[1:], sameKeys && len(old[0].keys) == 0
+		left, old = append(left, old[0].keys...), old[1:]
 	}
 	for i, h := range c.Hosts {
 		for len(old) > 0 && old[0].rules != h && old[0].rules.Host < h.Host {
@@ -103,18 +105,20 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 		}
 		now := p.compileHost(h, before)
 		t.hosts[i] = now
-		sameKeys = sameKeys && slices.Equal(now.keys, before.leadsTo())
+		left, came = append(left, before.leadsTo()...), append(came, now.keys...)
 		changed = append(changed, router.HostRoutes{Host: h.Host, Routes: now.entries()})
 	}
 	for len(old) > 0 {
 		leave()
 	}
+	if last.fallbackKey != (upstream.Key{}) {
+		left = append(left, last.fallbackKey)
+	}
 	if c.DefaultBackend != (upstream.Key{}) {
+		came = append(came, c.DefaultBackend)
 		t.fallback, t.fallbackKey = p.forwarder(p.Pools.Pool(c.DefaultBackend), nil), c.DefaultBackend
 	}
-	if t.keys = last.keys; !sameKeys {
-		t.keys = t.collectKeys(len(last.keys))
-	}
+	t.keys = t.collectKeys(last.keys, left, came)
 	t.unmatched = p.recorder(nil)
 	var conflicts []router.Conflict
 	t.routes, conflicts = last.routes.With(changed)
@@ -122,18 +126,33 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 	return t, conflicts
 }
 
-// collectKeys returns the backends of all hosts and the fallback.
-func (t *Table) collectKeys(expected int) map[upstream.Key]struct{} {
-	keys := make(map[upstream.Key]struct{}, expected)
+// collectKeys returns the backends of all hosts and the fallback: last, if left are what may
+// have gone of it and came what is there for certain and that comes to the same.
+func (t *Table) collectKeys(last map[upstream.Key]struct{}, left, came []upstream.Key) map[upstream.Key]struct{} {
+	added := make(map[upstream.Key]struct{}, len(came))
+	for _, k := range came {
+		added[k] = struct{}{}
+	}
+	stays := !slices.ContainsFunc(left, func(k upstream.Key) bool { _, still := added[k]; return !still })
+	maps.DeleteFunc(added, func(k upstream.Key, _ struct{}) bool { _, known := last[k]; return known })
+	switch {
+	case stays && len(added) == 0 && last != nil:
+		return last
+	case stays && last != nil:
+		all := maps.Clone(last)
+		maps.Copy(all, added)
+		return all
+	}
+	all := make(map[upstream.Key]struct{}, len(last))
 	for _, h := range t.hosts {
 		for _, k := range h.keys {
-			keys[k] = struct{}{}
+			all[k] = struct{}{}
 		}
 	}
 	if t.fallbackKey != (upstream.Key{}) {
-		keys[t.fallbackKey] = struct{}{}
+		all[t.fallbackKey] = struct{}{}
 	}
-	return keys
+	return all
 }
 
 // compileRule is the only place where a rule's plain data becomes behaviour.

@@ -52,6 +52,8 @@ type backends struct {
 	byKey    map[upstream.Key]*backend
 	fallback *backend              // nil when there is none
 	failing  map[*backend]struct{} // those with findings
+	// unserved are those that Ingresses refer to and nothing is forwarded to, by Service.
+	unserved map[types.NamespacedName]map[*backend]struct{}
 	// resolutions are those of the last Result, which shares the map. They are right but for
 	// the backends in touched.
 	resolutions map[upstream.Key]upstream.Resolution
@@ -60,9 +62,10 @@ type backends struct {
 
 func newBackends(fallback upstream.Key) backends {
 	bs := backends{
-		byKey:   make(map[upstream.Key]*backend),
-		failing: make(map[*backend]struct{}),
-		touched: make(map[*backend]struct{}),
+		byKey:    make(map[upstream.Key]*backend),
+		failing:  make(map[*backend]struct{}),
+		touched:  make(map[*backend]struct{}),
+		unserved: make(map[types.NamespacedName]map[*backend]struct{}),
 	}
 	if fallback != (upstream.Key{}) {
 		bs.fallback = &backend{key: fallback}
@@ -105,8 +108,7 @@ func (bs *backends) unlink(e *entry) {
 
 // refresh resolves b again when one of its objects is another one.
 func (bs *backends) refresh(b *backend, o *Options, s *Snapshot) {
-	name := types.NamespacedName{Namespace: b.key.Namespace, Name: b.key.Service}
-	service, list := s.Services[name], s.Slices[name]
+	service, list := s.Services[b.name()], s.Slices[b.name()]
 	if b.known && b.service == service && b.local == s.LocalEndpoints && slices.Equal(b.slices, list) {
 		return
 	}
@@ -133,12 +135,13 @@ func (bs *backends) settle() {
 	}
 	for b := range bs.touched {
 		was, had := bs.resolutions[b.key]
-		switch has := b.served > 0 || b.joined > 0 || b == bs.fallback; {
+		switch has := bs.serves(b); {
 		case has && !(had && was.Equal(b.resolved)):
 			change()[b.key] = b.resolved
 		case !has && had:
 			delete(change(), b.key)
 		}
+		bs.noteUnserved(b, !bs.serves(b) && len(b.users) > 0)
 		if len(b.users) == 0 && b != bs.fallback {
 			delete(bs.byKey, b.key)
 			delete(bs.failing, b)
@@ -148,6 +151,28 @@ func (bs *backends) settle() {
 	if next != nil {
 		bs.resolutions = next
 	}
+}
+
+// serves reports whether something is forwarded to b.
+func (bs *backends) serves(b *backend) bool { return b.served > 0 || b.joined > 0 || b == bs.fallback }
+
+func (bs *backends) noteUnserved(b *backend, is bool) {
+	name := b.name()
+	switch {
+	case !is:
+		delete(bs.unserved[name], b)
+		if len(bs.unserved[name]) == 0 {
+			delete(bs.unserved, name)
+		}
+	case bs.unserved[name] == nil:
+		bs.unserved[name] = map[*backend]struct{}{b: {}}
+	default:
+		bs.unserved[name][b] = struct{}{}
+	}
+}
+
+func (b *backend) name() types.NamespacedName {
+	return types.NamespacedName{Namespace: b.key.Namespace, Name: b.key.Service}
 }
 
 // problems are the findings of b, told of all that refer to it: each Ingress, or the Service
@@ -192,6 +217,19 @@ func (t *Translator) Resolve(s *Snapshot, k upstream.Key) (upstream.Resolution, 
 	}
 	t.backends.refresh(b, &t.options, s)
 	return b.resolved, sorted(b.problems(&t.backends))
+}
+
+// Recheck looks again at the backends of a Service that Ingresses refer to and nothing is forwarded
+// to, which Resolve is not asked for, and reports whether their Problems are others now. Of s no
+// other part is looked at.
+func (t *Translator) Recheck(s *Snapshot, service types.NamespacedName) bool {
+	changed := false
+	for b := range t.backends.unserved[service] {
+		before := b.findings
+		t.backends.refresh(b, &t.options, s)
+		changed = changed || !slices.EqualFunc(before, b.findings, func(f, g finding) bool { return f.reason == g.reason && f.err.Error() == g.err.Error() })
+	}
+	return changed
 }
 
 func serviceObject(k upstream.Key) Object {

@@ -86,6 +86,9 @@ func joinCanaries(members []member, rules []*proxy.Rule) ([]*proxy.Rule, []upstr
 		}
 		all[i] = &with
 		keys = append(keys, alternative.Backend)
+		if alternative.Secure != (upstream.Key{}) {
+			keys = append(keys, alternative.Secure)
+		}
 	}
 	for _, alternative := range wanted {
 		report(alternative, "no other Ingress of the namespace has the host %s with this path and path type", shown(alternative.Host))

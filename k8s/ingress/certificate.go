@@ -23,7 +23,7 @@ type certificates struct {
 	conflicts map[string][]Problem
 	judged    time.Time // when the claims were judged last
 	until     time.Time // when one of them is to be judged again; zero is never
-	dated     bool      // until is that of the claims there are
+	undated   bool      // until may be that of claims that were withdrawn
 }
 
 // hostClaim is what one Ingress has for a host.
@@ -65,8 +65,8 @@ func (t *Translator) certify(s *Snapshot, gone, fresh []*entry, r *Result) {
 	if len(cs.touched) > 0 {
 		cs.settle()
 	}
-	if !cs.dated {
-		cs.until, cs.dated = time.Time{}, true
+	if cs.undated {
+		cs.until, cs.undated = time.Time{}, false
 		for _, e := range t.ranking.entries {
 			if e.claims != nil {
 				cs.until = earlier(cs.until, e.claims.until)
@@ -109,7 +109,7 @@ func (t *Translator) rejudge(e *entry, s *Snapshot, now time.Time) {
 	cs.withdraw(e)
 	e.claims = cs.judge(e, s, now, t.options.DefaultCertificate != (types.NamespacedName{}))
 	if e.claims != nil {
-		cs.dated = false
+		cs.until = earlier(cs.until, e.claims.until)
 		for _, c := range e.claims.list {
 			cs.hosts[c.host] = append(cs.hosts[c.host], hostClaim{e, e.claims, c})
 			cs.touched[c.host] = struct{}{}
@@ -123,7 +123,7 @@ func (cs *certificates) withdraw(e *entry) {
 	if e.claims == nil {
 		return
 	}
-	cs.dated = false
+	cs.undated = cs.undated || !cs.until.IsZero() && e.claims.until.Equal(cs.until)
 	for _, c := range e.claims.list {
 		cs.touched[c.host] = struct{}{}
 	}
@@ -132,37 +132,56 @@ func (cs *certificates) withdraw(e *entry) {
 
 // settle brings bindings and conflicts up to date.
 func (cs *certificates) settle() {
-	fresh := make([]certs.Binding, 0, len(cs.touched))
+	byHost := func(b certs.Binding, host string) int { return cmp.Compare(b.Host, host) }
+	type change struct {
+		host    string
+		binding certs.Binding
+		has     bool
+	}
+	var changes []change
 	for host := range cs.touched {
-		delete(cs.conflicts, host)
-		claims := slices.DeleteFunc(cs.hosts[host], func(h hostClaim) bool { return h.of != h.entry.claims })
-		if len(claims) == 0 {
-			delete(cs.hosts, host)
-			continue
-		}
-		// Stable, for those of one Ingress are in order of its sections.
-		slices.SortStableFunc(claims, func(a, b hostClaim) int { return compareEntries(a.entry, b.entry) })
-		cs.hosts[host] = claims
-		binding, conflicts := settleHost(claims)
-		fresh = append(fresh, binding)
-		if len(conflicts) > 0 {
-			cs.conflicts[host] = conflicts
+		c := change{host: host}
+		c.binding, c.has = cs.settleClaims(host)
+		at, had := slices.BinarySearchFunc(cs.bindings, host, byHost)
+		if had != c.has || had && !sameBinding(cs.bindings[at], c.binding) {
+			changes = append(changes, c)
 		}
 	}
-	byHost := func(a, b certs.Binding) int { return cmp.Compare(a.Host, b.Host) }
-	slices.SortFunc(fresh, byHost)
-	next := make([]certs.Binding, 0, len(cs.bindings)+len(fresh))
-	for _, b := range cs.bindings {
-		if _, touched := cs.touched[b.Host]; touched {
-			continue
-		}
-		for len(fresh) > 0 && byHost(fresh[0], b) < 0 {
-			next, fresh = append(next, fresh[0]), fresh[1:]
-		}
-		next = append(next, b)
-	}
-	cs.bindings = append(next, fresh...)
 	clear(cs.touched)
+	if len(changes) == 0 {
+		return
+	}
+	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.host, b.host) })
+	next, rest := make([]certs.Binding, 0, len(cs.bindings)+len(changes)), cs.bindings
+	for _, c := range changes {
+		at, had := slices.BinarySearchFunc(rest, c.host, byHost)
+		next, rest = append(next, rest[:at]...), rest[at:]
+		if had {
+			rest = rest[1:]
+		}
+		if c.has {
+			next = append(next, c.binding)
+		}
+	}
+	cs.bindings = append(next, rest...)
+}
+
+// settleClaims returns what a host comes to, false when nobody claims it any more.
+func (cs *certificates) settleClaims(host string) (certs.Binding, bool) {
+	delete(cs.conflicts, host)
+	claims := slices.DeleteFunc(cs.hosts[host], func(h hostClaim) bool { return h.of != h.entry.claims })
+	if len(claims) == 0 {
+		delete(cs.hosts, host)
+		return certs.Binding{}, false
+	}
+	// Stable, for those of one Ingress are in order of its sections.
+	slices.SortStableFunc(claims, func(a, b hostClaim) int { return compareEntries(a.entry, b.entry) })
+	cs.hosts[host] = claims
+	binding, conflicts := settleHost(claims)
+	if len(conflicts) > 0 {
+		cs.conflicts[host] = conflicts
+	}
+	return binding, true
 }
 
 // settleHost gives a host to the first Ingress that has a certificate for it: a section
@@ -184,6 +203,11 @@ func settleHost(claims []hostClaim) (certs.Binding, []Problem) {
 		}
 	}
 	return b, conflicts
+}
+
+// sameBinding compares certificates as pointers: each Secret is parsed once.
+func sameBinding(a, b certs.Binding) bool {
+	return a.Host == b.Host && a.Reason == b.Reason && a.Source == b.Source && slices.Equal(a.Certificates, b.Certificates)
 }
 
 func (c claim) binding() certs.Binding {

@@ -29,7 +29,6 @@ type entry struct {
 	ingress      *netv1.Ingress
 	object       Object
 	origin       router.Origin
-	seen         uint64  // generation of the last Snapshot that has it
 	alive        bool    // it is ours, and in the last Snapshot
 	classProblem Problem // why it is not ours; may be zero
 
@@ -42,7 +41,7 @@ type entry struct {
 	settings    *settings
 	authSecrets map[types.NamespacedName]*corev1.Secret
 	configMaps  map[types.NamespacedName]*corev1.ConfigMap // that annotations name
-	parts       []part // one for each host that it has rules for, or whose facts it depends on
+	parts       []part                                     // one for each host that it has rules for, or whose facts it depends on
 	references  []reference
 	hosts       []string // the valid hosts of the rules, each once; "" for hostless ones
 	sections    []section

@@ -175,10 +175,11 @@ func checkRules(t *testing.T, r *ingress.Result) {
 			t.Errorf("rule has path %q", rule.Path)
 		}
 		if rule.Answer == (proxy.Answer{}) && rule.PathType != router.HostOnly {
-			forwarded[rule.Backend] = true
-			forwarded[rule.Secure] = true
+			for _, key := range []upstream.Key{rule.Backend, rule.Secure, rule.DefaultBackend, rule.ErrorBackend} {
+				forwarded[key] = true
+			}
 			if rule.Canary != nil {
-				forwarded[rule.Canary.Backend] = true
+				forwarded[rule.Canary.Backend], forwarded[rule.Canary.Secure] = true, true
 				if rule.Canary.Origin.Namespace != rule.Origin.Namespace {
 					t.Errorf("%s has a canary of another namespace: %s", rule.Origin, rule.Canary.Origin)
 				}
@@ -186,6 +187,12 @@ func checkRules(t *testing.T, r *ingress.Result) {
 			if _, ok := r.Resolutions[rule.Backend]; !ok || rule.Backend.Service == "" || rule.Backend.Port == "" {
 				t.Errorf("rule leads to %q, which is not resolved", rule.Backend)
 			}
+		}
+	}
+	delete(forwarded, upstream.Key{})
+	for key := range forwarded {
+		if _, ok := r.Resolutions[key]; !ok {
+			t.Errorf("%+v is forwarded to and not resolved", key)
 		}
 	}
 	for key := range r.Resolutions {

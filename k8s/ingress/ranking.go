@@ -12,8 +12,9 @@ import (
 // claim brings t.known up to date. It returns the entries that are no longer ours to serve,
 // and those that are from now on, which were read.
 func (t *Translator) claim(s *Snapshot, sameSettings bool) (gone, fresh []*entry) {
-	sameClasses := sameSlice(t.last.Classes, s.Classes) && t.generation > 1
-	if sameClasses && sameSettings && sameMap(t.last.Secrets, s.Secrets) && sameMap(t.last.ConfigMaps, s.ConfigMaps) && sameSlice(t.last.Ingresses, s.Ingresses) {
+	sameClasses := sameSlice(t.last.Classes, s.Classes) && t.classes != nil
+	same := sameClasses && sameSettings && sameMap(t.last.Secrets, s.Secrets) && sameMap(t.last.ConfigMaps, s.ConfigMaps)
+	if same && sameSlice(t.last.Ingresses, s.Ingresses) {
 		return nil, nil
 	}
 	if !sameClasses {
@@ -30,16 +31,13 @@ func (t *Translator) claim(s *Snapshot, sameSettings bool) (gone, fresh []*entry
 		t.known[e.ingress] = e
 		fresh = append(fresh, e)
 	}
-	for _, ing := range s.Ingresses {
+	look := func(ing *netv1.Ingress) {
 		e := t.known[ing]
-		if e != nil {
-			e.seen = t.generation
-			if sameClasses && (!e.alive || !e.stale(s, t.settings)) {
-				continue
-			}
-		} else {
+		if e == nil {
 			e = newEntry(ing)
-			e.seen, t.known[ing] = t.generation, e
+			t.known[ing] = e
+		} else if sameClasses && (!e.alive || !e.stale(s, t.settings)) {
+			return
 		}
 		c := t.classes.Claim(ing)
 		ours, profile := c.Whose == Ours, t.classes.profile(c)
@@ -54,17 +52,23 @@ func (t *Translator) claim(s *Snapshot, sameSettings bool) (gone, fresh []*entry
 		}
 		t.note(e)
 	}
-	if len(t.known) > len(s.Ingresses) {
-		for ing, e := range t.known {
-			if e.seen == t.generation {
-				continue
-			}
-			if e.alive {
-				end(e)
-			}
-			delete(t.known, ing)
-			delete(t.troubled, e)
+	removed, added := difference(t.last.Ingresses, s.Ingresses)
+	for _, ing := range removed {
+		e := t.known[ing]
+		if e == nil {
+			continue
 		}
+		if e.alive {
+			end(e)
+		}
+		delete(t.known, ing)
+		delete(t.troubled, e)
+	}
+	if !same {
+		added = s.Ingresses // and all others are looked at again
+	}
+	for _, ing := range added {
+		look(ing)
 	}
 	before := make(map[*host]fact)
 	for _, e := range gone {
@@ -95,9 +99,36 @@ func (t *Translator) claim(s *Snapshot, sameSettings bool) (gone, fresh []*entry
 	return gone, fresh
 }
 
+// difference returns what of before is not in now, and what of now was not before. Where the
+// order is the same it costs next to nothing.
+func difference(before, now []*netv1.Ingress) (removed, added []*netv1.Ingress) {
+	for i := range max(len(before), len(now)) {
+		if i < len(before) && i < len(now) && before[i] == now[i] {
+			continue
+		}
+		if i < len(before) {
+			removed = append(removed, before[i])
+		}
+		if i < len(now) {
+			added = append(added, now[i])
+		}
+	}
+	moved := make(map[*netv1.Ingress]struct{}, len(removed))
+	for _, ing := range removed {
+		moved[ing] = struct{}{}
+	}
+	added = slices.DeleteFunc(added, func(ing *netv1.Ingress) bool {
+		_, both := moved[ing]
+		delete(moved, ing)
+		return both
+	})
+	removed = slices.DeleteFunc(removed, func(ing *netv1.Ingress) bool { _, only := moved[ing]; return !only })
+	return removed, added
+}
+
 // again is e as it was before it was ours.
 func (e *entry) again() *entry {
-	return &entry{ingress: e.ingress, object: e.object, origin: e.origin, seen: e.seen, classProblem: e.classProblem}
+	return &entry{ingress: e.ingress, object: e.object, origin: e.origin, classProblem: e.classProblem}
 }
 
 // ranking is the entries that are ours in order of precedence. It is replaced as a whole, as
@@ -107,32 +138,27 @@ type ranking struct {
 	owned   []*netv1.Ingress // of each entry
 }
 
-// replace returns the ranking without the entries that are not alive, and with fresh, which
-// is sorted. Runs of entries that stay are copied as they are.
-func (r ranking) replace(fresh []*entry) ranking {
+// replace returns the ranking without gone, and with fresh, which is sorted. Runs of entries that
+// stay are copied as they are.
+func (r ranking) replace(gone, fresh []*entry) ranking {
+	changes := slices.Concat(gone, fresh)
+	slices.SortStableFunc(changes, compareEntries) // of equal ones the old before the new
 	var next ranking
 	grow := len(r.entries) + len(fresh)
 	next.entries, next.owned = make([]*entry, 0, grow), make([]*netv1.Ingress, 0, grow)
-
 	from := 0
 	keep := func(to int) {
-		for from < to {
-			start := from
-			for from < to && r.entries[from].alive {
-				from++
-			}
-			next.entries = append(next.entries, r.entries[start:from]...)
-			next.owned = append(next.owned, r.owned[start:from]...)
-			for from < to && !r.entries[from].alive {
-				from++
-			}
-		}
+		next.entries, next.owned = append(next.entries, r.entries[from:to]...), append(next.owned, r.owned[from:to]...)
+		from = to
 	}
-	for _, e := range fresh {
+	for _, e := range changes {
 		at, _ := slices.BinarySearchFunc(r.entries[from:], e, compareEntries)
 		keep(from + at)
-		next.entries = append(next.entries, e)
-		next.owned = append(next.owned, e.ingress)
+		if e.alive {
+			next.entries, next.owned = append(next.entries, e), append(next.owned, e.ingress)
+		} else {
+			from++ // e itself
+		}
 	}
 	keep(len(r.entries))
 	if len(next.entries) == 0 {

@@ -49,7 +49,6 @@ type state struct {
 	// rest is not to be trusted.
 	whole        bool
 	last         Snapshot // the lists and maps of the last Snapshot, to see which are the same
-	generation   uint64   // counts Snapshots
 	known        map[*netv1.Ingress]*entry
 	classes      *Classes
 	settings     *settings
@@ -88,12 +87,11 @@ func (t *Translator) Translate(s *Snapshot) *Result {
 	}
 	t.whole = false
 
-	t.generation++
 	sameSettings := t.settings
 	t.settings = readSettings(&t.options, s, t.settings)
 	gone, fresh := t.claim(s, sameSettings == t.settings)
 	if len(gone)+len(fresh) > 0 {
-		t.ranking = t.ranking.replace(fresh)
+		t.ranking = t.ranking.replace(gone, fresh)
 	}
 	for _, e := range gone {
 		t.hosts.leave(e)

@@ -97,6 +97,13 @@ func (r *Registry) Pools() []*Pool {
 	return pools
 }
 
+// Len is the number of Pools, orphans that drain included.
+func (r *Registry) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.pools)
+}
+
 // Close makes orphans of all Pools, those that are made later included, and ends the lookups of
 // names. It does not wait for what is in flight: its connections are closed as it ends.
 func (r *Registry) Close() {
