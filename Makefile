@@ -8,7 +8,7 @@ IMAGE ?= fairlead:dev
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # Modules whose tests need nothing but Go. e2e/cluster needs root.
-MODULES := . e2e
+MODULES := . e2e e2e/ca
 
 .DEFAULT_GOAL := help
 .PHONY: help

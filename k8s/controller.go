@@ -106,6 +106,8 @@ type Update struct {
 	Owned      []*netv1.Ingress  // the Ingresses of this controller's classes
 	// Certificates are the bindings of the certificates served.
 	Certificates []certs.Binding
+	// Issues are the hosts that are to have certificates by ACME.
+	Issues []ingress.Issue
 	// Err is a panic that kept the update from being made: the former state is served.
 	Err error
 }
@@ -393,7 +395,7 @@ func (c *Controller) update(u Update) {
 	}
 	if c.config {
 		u.Generation, u.Table, u.Snapshot = c.plan.table.Generation(), c.plan.table, c.plan.snapshot
-		u.Owned, u.Certificates = c.plan.result.Owned, c.plan.result.Certificates
+		u.Owned, u.Certificates, u.Issues = c.plan.result.Owned, c.plan.result.Certificates, c.plan.result.Issues
 	}
 	u.Problems = c.Problems()
 	c.OnUpdate(u)

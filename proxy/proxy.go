@@ -6,6 +6,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -35,6 +36,13 @@ type Proxy struct {
 	// DebugClients may ask with DebugHeader what becomes of a request; empty: nobody may. It
 	// is the address by TrustedProxies that counts, as everywhere.
 	DebugClients []netip.Prefix
+	// Challenge answers requests below ChallengePath, whatever the rules say: it returns what a
+	// token of a canonical host is answered with, and false for one that is not active, which is
+	// a request as any other. Nil: there are none.
+	Challenge func(host, token string) (string, bool)
+	// ChallengeCertificate is for handshakes with the protocol acme-tls/1 alone; nil for a
+	// canonical name without a challenge. Nil: there are none.
+	ChallengeCertificate func(host string) *tls.Certificate
 	// OnPanic is told of a panic in a handler, with the stack; nil for none.
 	OnPanic func(x *Exchange, value any, stack []byte)
 
@@ -133,6 +141,9 @@ func (p *Proxy) serve(rw http.ResponseWriter, r *http.Request, refusal Answer) {
 	}
 	if a != (Answer{}) {
 		a.ServeHTTP(w, r)
+		return
+	}
+	if p.Challenge != nil && p.challenged(w, r) {
 		return
 	}
 	if t.misdirected(r.TLS, x.Host) {

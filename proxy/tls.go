@@ -116,6 +116,9 @@ func (p *Proxy) tlsConfig(base, tickets *tls.Config) *tls.Config {
 	}
 	served := base.Clone()
 	served.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if c := p.challengeConfig(hello); c != nil {
+			return c, nil
+		}
 		return p.table.Load().hosting.config(base, tickets, serverName(hello.ServerName)), nil
 	}
 	return served

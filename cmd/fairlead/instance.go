@@ -33,6 +33,7 @@ type instance struct {
 	settings
 	log        *zap.Logger
 	cluster    *cluster      // nil with --manifests
+	issuing    *issuing      // nil without --acme
 	dir        *manifest.Dir // nil in a cluster
 	proxy      *proxy.Proxy
 	pools      *upstream.Registry
@@ -76,6 +77,12 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 			return nil, err
 		}
 		source = in.dir
+		if s.acme.on {
+			if in.issuing, err = newDirectoryIssuing(s, in.dir, log); err != nil {
+				return nil, err
+			}
+			source = in.issuing.source
+		}
 	} else {
 		if in.cluster, err = newCluster(s, in.tickets.use, log); err != nil {
 			return nil, err
@@ -86,6 +93,9 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 	in.pools = upstream.NewRegistry(upstream.Options{AllowLocal: in.dir != nil, OwnListeners: in.ownListeners, OnEject: func(e *upstream.Endpoint) { in.metrics.Ejected(e) }})
 	in.proxy = proxy.New(in.pools)
 	in.proxy.TrustedProxies, in.proxy.DebugClients = s.trusted, s.debug
+	if in.issuing != nil {
+		in.proxy.Challenge, in.proxy.ChallengeCertificate = in.issuing.answers.HTTP, in.issuing.answers.TLSALPN
+	}
 	in.proxy.OnPanic = func(x *proxy.Exchange, value any, stack []byte) {
 		log.Error("panic in a request", zap.String("request_id", x.RequestID), zap.String("host", x.Host),
 			zap.String("target", x.Target), zap.Any("panic", value), zap.ByteString("stack", stack))
@@ -100,11 +110,15 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 		OnUpdate:      in.updated,
 		Log:           log.Named("controller"),
 	}
-	in.metrics = observe.NewMetrics(observe.Options{
+	metrics := observe.Options{
 		Version: buildVersion(), Table: in.proxy.Table, InFlight: in.proxy.InFlight, Tunnels: in.proxy.Tunnels, Replicas: in.proxy.Replicas,
 		Synced: in.synced, Leader: in.leading, Problems: in.problemKinds, Certificates: in.expiries, AccessLog: in.accessLog,
 		TicketKeys: in.tickets.since, QuirkRequests: in.quirkRequests(),
-	})
+	}
+	if in.issuing != nil {
+		metrics.Orders, metrics.Issued = in.issuing.Outcomes, in.issuing.hosts
+	}
+	in.metrics = observe.NewMetrics(metrics)
 	in.proxy.Observer = observe.Observer{Metrics: in.metrics, Log: in.accessLog}
 	in.server = &proxy.Server{
 		Proxy: in.proxy, HTTPAddress: s.httpAddress, HTTPSAddress: s.httpsAddress,
@@ -210,6 +224,13 @@ func (in *instance) run(ctx context.Context) error {
 			in.cluster.write(ctx)
 		}
 	}()
+	issued := make(chan struct{})
+	go func() {
+		defer close(issued)
+		if in.issuing != nil {
+			in.issuing.run(ctx)
+		}
+	}()
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -241,6 +262,7 @@ func (in *instance) run(ctx context.Context) error {
 	<-controller
 	observers.Wait()
 	<-writers
+	<-issued
 	<-served
 	return errors.Join(err, in.close())
 }
@@ -255,6 +277,9 @@ func (in *instance) close() error {
 		_ = in.admin.listener.Close()
 	}
 	in.pools.Close()
+	if in.issuing != nil {
+		in.issuing.close()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := in.accessLog.Close(ctx); err != nil {

@@ -39,6 +39,8 @@ type options struct {
 	configMap             string
 	quirks                []string
 
+	acme acmeOptions
+
 	trustedProxies []string
 	debugClients   []string
 	shutdownDelay  time.Duration
@@ -73,6 +75,8 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.disableLeaderElection, "disable-leader-election", false, "write without election: for a single replica")
 	f.BoolVar(&o.limitsPerReplica, "limits-per-replica", false, "each replica allows all of a limit, also in the spec profile, where it is else divided by the ready endpoints of --publish-service")
 
+	o.acme.register(f)
+
 	f.StringSliceVar(&o.trustedProxies, "trusted-proxies", nil, "`CIDRs` of the proxies in front of us whose X-Forwarded-* headers are believed")
 	f.StringSliceVar(&o.debugClients, "debug-header-cidrs", nil, "`CIDRs` of the clients that are told what becomes of a request with X-Fairlead-Debug: 1 (default: nobody)")
 	f.DurationVar(&o.shutdownDelay, "shutdown-delay", 10*time.Second, "how long connections are accepted after a shutdown was asked for")
@@ -95,6 +99,7 @@ func (o *options) registerTranslation(f *pflag.FlagSet) {
 	f.BoolVar(&o.disableExternalName, "disable-svc-external-name", false, "refuse Services of type ExternalName")
 	f.StringVar(&o.configMap, "configmap", "", "`namespace/name` of the ConfigMap with the settings of all Ingresses; fairlead settings lists its keys")
 	f.StringSliceVar(&o.quirks, "quirk", nil, "`name=on|off` switches a behaviour in which the profiles differ, for Ingresses of both;\ndocs/quirks.md lists them, /debug/quirks what depends on them")
+	o.acme.registerTranslation(f)
 	f.StringVar(&o.defaultSSLCertificate, "default-ssl-certificate", "", "`namespace/name` of the TLS Secret for hosts without one (default: generated)")
 	f.StringVar(&o.defaultBackendService, "default-backend-service", "", "`namespace/name` or namespace/name:port of the Service for what no rule matches (default: 404)")
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
+	"github.com/fairlead-ingress/fairlead/tls/issuer"
 )
 
 // settings are options that were found to make sense.
@@ -32,6 +33,7 @@ type settings struct {
 	publish        types.NamespacedName
 	config         types.NamespacedName
 	switches       policy.Switches
+	authority      issuer.Authority // of --acme
 }
 
 // mistakes collects what is wrong with a command line.
@@ -74,6 +76,7 @@ func (o options) check() (settings, error) {
 	if o.electionID != "" && !dnsName.MatchString(o.electionID) {
 		bad.value("election-id", o.electionID, "the name of an object")
 	}
+	s.checkACME(&bad)
 	s.trusted = bad.prefixes("trusted-proxies", o.trustedProxies)
 	s.debug = bad.prefixes("debug-header-cidrs", o.debugClients)
 	switch o.accessLog {
@@ -124,6 +127,7 @@ func (s *settings) checkTranslation(bad *mistakes) {
 		}
 	}
 	s.defaultCert = namedObject(bad, "default-ssl-certificate", s.defaultSSLCertificate)
+	s.acme.checkTranslation(bad)
 	if s.defaultBackendService != "" {
 		service, port, hasPort := strings.Cut(s.defaultBackendService, ":")
 		n := namedObject(bad, "default-backend-service", service)
@@ -140,6 +144,7 @@ func (s *settings) translation() ingress.Options {
 		ControllerClasses: s.controllerClasses, IngressClass: s.ingressClass, IngressClassByName: s.ingressClassByName,
 		WatchWithoutClass: s.watchWithoutClass, DisableCatchAll: s.disableCatchAll, DisableExternalName: s.disableExternalName,
 		DefaultBackend: s.defaultBackend, DefaultCertificate: s.defaultCert, ConfigMap: s.config, Quirks: s.switches,
+		ACMENamespace: s.acme.storedIn(),
 	}
 }
 

@@ -24,6 +24,9 @@ func (in *instance) updated(u k8s.Update) {
 	if !u.Endpoints {
 		in.note(u)
 	}
+	if in.issuing != nil {
+		in.issuing.want(u.Issues)
+	}
 	in.loaded.Do(func() { close(in.firstTable) })
 	if in.cluster != nil {
 		in.cluster.updated(u)

@@ -53,7 +53,7 @@ func StartProcess(binary string, args ...string) (*Process, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
 	if err := p.ready(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s %s: %w\n%s", binary, strings.Join(args, " "), err, p.Log()), p.kill())
+		return nil, errors.Join(fmt.Errorf("%s %s: %w\n%s", binary, strings.Join(args, " "), err, p.Log()), p.Kill())
 	}
 	return p, nil
 }
@@ -157,7 +157,7 @@ func (p *Process) Stop() error {
 		select {
 		case <-p.done:
 		default:
-			return errors.Join(err, p.kill())
+			return errors.Join(err, p.Kill())
 		}
 	}
 	timer := time.NewTimer(stopTime)
@@ -165,7 +165,7 @@ func (p *Process) Stop() error {
 	select {
 	case <-p.done:
 	case <-timer.C:
-		return errors.Join(fmt.Errorf("want the process to end within %v of SIGTERM\n%s", stopTime, p.Log()), p.kill())
+		return errors.Join(fmt.Errorf("want the process to end within %v of SIGTERM\n%s", stopTime, p.Log()), p.Kill())
 	}
 	if p.err != nil {
 		return fmt.Errorf("want exit status 0, got: %w\n%s", p.err, p.Log())
@@ -178,7 +178,8 @@ func (p *Process) Stop() error {
 	return nil
 }
 
-func (p *Process) kill() error {
+// Kill ends the process as a crash does.
+func (p *Process) Kill() error {
 	err := p.cmd.Process.Kill()
 	<-p.done
 	return err

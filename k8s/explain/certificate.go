@@ -100,6 +100,12 @@ func remedyOfSecret(p ingress.Problem, namespace, secret, owner, host string) st
 		return "create it, or correct the name: " + kubectl(namespace, "create secret tls "+secret+" --cert=tls.crt --key=tls.key")
 	case ingress.SecretWrongType:
 		return "the type of a Secret cannot be changed; create it again: " + kubectl(namespace, "delete secret "+secret) + " && " + kubectl(namespace, "create secret tls "+secret+" --cert=tls.crt --key=tls.key")
+	case ingress.CertificatePending:
+		return "wait until it is there; its order stands in the Events: " + kubectl(namespace, "describe ingress "+owner)
+	case ingress.CertificateNotIssued:
+		return "mend what the authority says, and wait for the next try: " + kubectl(namespace, "describe ingress "+owner)
+	case ingress.CertificateNotOrdered:
+		return "name a Secret with a certificate for " + host + " in spec.tls: " + kubectl(namespace, "edit ingress "+owner)
 	case ingress.TLSWithoutSecret:
 		return "name a Secret in spec.tls: " + kubectl(namespace, "edit ingress "+owner)
 	case ingress.CertificateNameMismatch:
@@ -155,7 +161,8 @@ func (w *walk) certificateServed(host string) finding {
 		for _, p := range problems {
 			text := p.Err.Error()
 			switch {
-			case p.Reason == ingress.CertificateExpiring && strings.Contains(text, " "+secret+" "),
+			case p.Reason == ingress.CertificateNotRenewed && strings.HasPrefix(text, "certificate of "+b.Host+" "),
+				p.Reason == ingress.CertificateExpiring && strings.Contains(text, " "+secret+" "),
 				p.Reason == ingress.CertificateConflict && strings.Contains(text, " host "+b.Host+":"):
 				return warn(problemReason(p), text, "see to it: "+w.lookAtSecret(b.Source), b.Source, p.Object.String())
 			}

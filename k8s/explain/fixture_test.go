@@ -168,6 +168,8 @@ func question(t testing.TB, words []string) (explain.Question, ingress.Options, 
 			q.Probes = append(q.Probes, a)
 		case "local":
 			q.Local = append(q.Local, netip.MustParsePrefix(value))
+		case "acme":
+			o.ACMENamespace = value
 		case "inside":
 			q.Inside = true
 		case "front", "nodeport":

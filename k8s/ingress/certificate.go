@@ -21,9 +21,11 @@ type certificates struct {
 	bindings []certs.Binding // of the last Result, which shares the list
 	// conflicts are the Problems of those that lost a host.
 	conflicts map[string][]Problem
-	judged    time.Time // when the claims were judged last
-	until     time.Time // when one of them is to be judged again; zero is never
-	undated   bool      // until may be that of claims that were withdrawn
+	issues    map[string]Issue // by host
+	issueList []Issue          // of issues, if it is not nil; the last Result shares it
+	judged    time.Time        // when the claims were judged last
+	until     time.Time        // when one of them is to be judged again; zero is never
+	undated   bool             // until may be that of claims that were withdrawn
 }
 
 // hostClaim is what one Ingress has for a host.
@@ -39,6 +41,7 @@ func newCertificates() certificates {
 		hosts:     make(map[string][]hostClaim),
 		touched:   make(map[string]struct{}),
 		conflicts: make(map[string][]Problem),
+		issues:    make(map[string]Issue),
 	}
 }
 
@@ -73,7 +76,7 @@ func (t *Translator) certify(s *Snapshot, gone, fresh []*entry, r *Result) {
 			}
 		}
 	}
-	r.Certificates, r.Until = cs.bindings, cs.until
+	r.Certificates, r.Until, r.Issues = cs.bindings, cs.until, cs.listIssues()
 	if t.options.DefaultCertificate != (types.NamespacedName{}) {
 		t.certifyDefault(s, r, now)
 	}
@@ -172,12 +175,14 @@ func (cs *certificates) settleClaims(host string) (certs.Binding, bool) {
 	claims := slices.DeleteFunc(cs.hosts[host], func(h hostClaim) bool { return h.of != h.entry.claims })
 	if len(claims) == 0 {
 		delete(cs.hosts, host)
+		cs.setIssue(host, Issue{})
 		return certs.Binding{}, false
 	}
 	// Stable, for those of one Ingress are in order of its sections.
 	slices.SortStableFunc(claims, func(a, b hostClaim) int { return compareEntries(a.entry, b.entry) })
 	cs.hosts[host] = claims
-	binding, conflicts := settleHost(claims)
+	owner, binding, conflicts := settleHost(claims)
+	cs.setIssue(host, owner.issue())
 	if len(conflicts) > 0 {
 		cs.conflicts[host] = conflicts
 	}
@@ -186,15 +191,21 @@ func (cs *certificates) settleClaims(host string) (certs.Binding, bool) {
 
 // settleHost gives a host to the first Ingress that has a certificate for it: a section
 // without one takes none away. All certificates of that Ingress are choices. Those of others
-// are conflicts, unless they are the same.
-func settleHost(claims []hostClaim) (certs.Binding, []Problem) {
-	i := max(0, slices.IndexFunc(claims, func(c hostClaim) bool { return c.certificate != nil }))
-	owner := claims[i]
+// are conflicts, unless they are the same. What was issued comes after all Secrets of Ingresses,
+// and says more than a section without one.
+func settleHost(claims []hostClaim) (hostClaim, certs.Binding, []Problem) {
+	owner := claims[max(0, firstOf(claims,
+		func(c hostClaim) bool { return c.certificate != nil && !c.issued },
+		func(c hostClaim) bool { return c.certificate != nil },
+		func(c hostClaim) bool { return c.issued }))]
 	b := owner.binding()
 	var conflicts []Problem
-	for _, c := range claims[i+1:] {
+	if owner.trouble.err != nil {
+		conflicts = append(conflicts, owner.trouble.on(owner.object, owner.field))
+	}
+	for _, c := range claims {
 		switch {
-		case c.certificate == nil || slices.Contains(b.Certificates, c.certificate):
+		case c.certificate == nil || c.issued || slices.Contains(b.Certificates, c.certificate):
 		case c.entry == owner.entry:
 			b.Certificates = append(b.Certificates, c.certificate)
 		default:
@@ -202,7 +213,18 @@ func settleHost(claims []hostClaim) (certs.Binding, []Problem) {
 				c.source, c.host, owner.object, owner.source).on(c.object, c.field))
 		}
 	}
-	return b, conflicts
+	return owner, b, conflicts
+}
+
+// firstOf returns the place of the first claim that satisfies the first condition that any does,
+// or -1.
+func firstOf(claims []hostClaim, conditions ...func(hostClaim) bool) int {
+	for _, ok := range conditions {
+		if i := slices.IndexFunc(claims, ok); i >= 0 {
+			return i
+		}
+	}
+	return -1
 }
 
 // sameBinding compares certificates as pointers: each Secret is parsed once.

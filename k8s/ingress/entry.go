@@ -32,11 +32,12 @@ type entry struct {
 	alive        bool    // it is ours, and in the last Snapshot
 	classProblem Problem // why it is not ours; may be zero
 
-	// What follows is that of an Ingress that is ours. It is a function of the object, the
-	// profile, the settings, the Secrets that its policies are made of and the facts of its
+	// What follows is that of an Ingress that is ours. It is a function of the object, its class,
+	// the profile, the settings, the Secrets that its policies are made of and the facts of its
 	// hosts, and does not change: when one of these is another, the entry is replaced.
 
 	profile     policy.Profile // by its class
+	acmeByClass bool           // the class orders certificates for Ingresses that say nothing
 	means       []hostFact
 	settings    *settings
 	authSecrets map[types.NamespacedName]*corev1.Secret
@@ -45,6 +46,7 @@ type entry struct {
 	references  []reference
 	hosts       []string // the valid hosts of the rules, each once; "" for hostless ones
 	sections    []section
+	issues      []issueHost // the hosts that certificates may be ordered for
 	problems    []Problem
 
 	claims *claims // what sections came to with the last Snapshot; nil before, and without any
@@ -158,6 +160,7 @@ func (r *reader) read(spec *netv1.IngressSpec) {
 	for i := range spec.TLS {
 		r.tls(i, &spec.TLS[i])
 	}
+	r.readIssues()
 	for _, rule := range r.rules {
 		for _, key := range [...]upstream.Key{rule.Backend, rule.Secure, rule.DefaultBackend} {
 			if i, ok := r.refIndex[key]; ok && rule.Answer == (proxy.Answer{}) {

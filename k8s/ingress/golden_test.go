@@ -74,6 +74,9 @@ func TestGolden(t *testing.T) {
 			}
 			g.Check(t, "want.resolutions", resolutionsText(r.Resolutions), *update)
 			g.Check(t, "want.certs", certsText(r.Certificates, r.DefaultCertificate), *update)
+			if o.ACMENamespace != "" {
+				g.Check(t, "want.issues", issuesText(r.Issues), *update)
+			}
 			g.Check(t, "want.problems", problemsText(append(r.Problems, ingress.ConflictProblems(conflicts)...)), *update)
 			g.Close(t)
 		})
@@ -149,6 +152,14 @@ func certsText(bindings []certs.Binding, def *tls.Certificate) string {
 		lines = append(lines, "default "+certText(def)+"\n")
 	}
 	return strings.Join(lines, "")
+}
+
+func issuesText(issues []ingress.Issue) string {
+	var out strings.Builder
+	for _, i := range issues {
+		fmt.Fprintf(&out, "%s issued=%t %s\n", i.Host, i.Certificate != nil, i.Directory)
+	}
+	return out.String()
 }
 
 func certText(c *tls.Certificate) string {

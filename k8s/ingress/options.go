@@ -43,6 +43,9 @@ type Options struct {
 	ConfigMap types.NamespacedName
 	// Quirks are those that are switched, whatever the profile of an Ingress has.
 	Quirks policy.Switches
+	// ACMENamespace is where the issuer keeps certificates, and how orders stand, in Secrets that
+	// IssuedName names. Empty: nothing is ordered.
+	ACMENamespace string
 	// Now is the time that certificates are judged by. Nil means time.Now.
 	Now func() time.Time
 }

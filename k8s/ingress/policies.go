@@ -82,6 +82,7 @@ func (r *reader) secretData(namespace, name string) map[string][]byte {
 // hostPolicies returns set as the rules of one host have it, nil when that is none: redirects
 // to HTTPS are of hosts with TLS, unless they are for always. Equal sets are one.
 func (r *reader) hostPolicies(host string, set policy.Set) *policy.Set {
+	set.ACME = nil // it is of certificates, and makes no other rule
 	if set.SSLRedirect != nil && !set.SSLRedirect.Always && !r.hasTLS(host) {
 		if r.borrowsTLS(host) {
 			set.Quirks = set.Quirks.With(policy.QuirkAnyTLSSection)
@@ -106,8 +107,11 @@ func (r *reader) borrowsTLS(host string) bool {
 	return r.quirks.Has(policy.QuirkAnyTLSSection) && (r.factsOf(host)&factTLS != 0 || len(r.ingress.Spec.TLS) > 0)
 }
 
-// hasTLS reports whether the Ingress has a TLS section for host.
+// hasTLS reports whether the Ingress has a TLS section for host, or a certificate is ordered for it.
 func (r *reader) hasTLS(host string) bool {
+	if r.orders() && canBeIssued(host) {
+		return true
+	}
 	for _, section := range r.ingress.Spec.TLS {
 		if len(section.Hosts) == 0 {
 			return true

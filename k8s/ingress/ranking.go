@@ -41,13 +41,15 @@ func (t *Translator) claim(s *Snapshot, sameSettings bool) (gone, fresh []*entry
 		}
 		c := t.classes.Claim(ing)
 		ours, profile := c.Whose == Ours, t.classes.profile(c)
-		if e.alive && (!ours || e.profile != profile || e.stale(s, t.settings)) {
+		acmeByClass := c.Object != nil && policy.WantsACME(c.Object.Annotations)
+		if e.alive && (!ours || e.profile != profile || e.acmeByClass != acmeByClass || e.stale(s, t.settings)) {
 			end(e)
 			e = e.again()
 			t.known[ing] = e
 		}
 		e.classProblem = c.Problem
 		if ours && !e.alive {
+			e.acmeByClass = acmeByClass
 			begin(e, profile)
 		}
 		t.note(e)
@@ -86,7 +88,7 @@ func (t *Translator) claim(s *Snapshot, sameSettings bool) (gone, fresh []*entry
 			if e := m.entry; e.alive {
 				end(e)
 				again := e.again()
-				again.means = e.means
+				again.means, again.acmeByClass = e.means, e.acmeByClass
 				begin(again, e.profile)
 			}
 		}

@@ -33,6 +33,11 @@ const (
 	CertificateNotYetValid  Reason = "CertificateNotYetValid"
 	CertificateNameMismatch Reason = "CertificateNameMismatch"
 	CertificateConflict     Reason = "CertificateConflict"
+	CertificatePending      Reason = "CertificatePending"
+	CertificateNotIssued    Reason = "CertificateNotIssued"
+	CertificateNotRenewed   Reason = "CertificateNotRenewed"
+	CertificateNotOrdered   Reason = "CertificateNotOrdered"
+	ACMEDisabled            Reason = "ACMEDisabled"
 	AnnotationUnsupported   Reason = "AnnotationUnsupported"
 	AnnotationNoEffect      Reason = "AnnotationNoEffect"
 	AnnotationInvalid       Reason = "AnnotationInvalid"
@@ -91,6 +96,11 @@ func Reasons() []ReasonDoc {
 		{Reason: CertificateNotYetValid, Doc: "A certificate is not valid yet: the default certificate is served."},
 		{Reason: CertificateNameMismatch, Doc: "A certificate does not cover the host it is meant for: the default certificate is served."},
 		{Reason: CertificateConflict, Doc: "An older Ingress has another certificate for the same host, and that one is served."},
+		{Reason: CertificatePending, Doc: "A certificate by ACME is being ordered: the default certificate is served until it is there."},
+		{Reason: CertificateNotIssued, Doc: "The last try to get a certificate by ACME has failed: the default certificate is served, and there is another try."},
+		{Reason: CertificateNotRenewed, Doc: "The last try to renew a certificate by ACME has failed: the present one is served, and there is another try."},
+		{Reason: CertificateNotOrdered, Doc: "ACME cannot prove the host, which is a wildcard or no full domain name: the default certificate is served."},
+		{Reason: ACMEDisabled, Doc: "The Ingress asks for certificates by ACME, and --acme is not set: none is ordered."},
 		{Reason: AnnotationUnsupported, Doc: "An annotation tunes something that is not supported: the rules serve without it."},
 		{Reason: AnnotationNoEffect, Doc: "An annotation tunes something that does not exist here: the rules serve."},
 		{Reason: AnnotationInvalid, Doc: "The value of an annotation that tunes something is not valid: the rules serve without it."},
@@ -115,6 +125,7 @@ func Reasons() []ReasonDoc {
 func (r Reason) severity() Severity {
 	switch r {
 	case DefaultClassAmbiguous, RouteContested, EndpointAddressType, TLSWithoutSecret, CertificateExpiring,
+		CertificatePending, CertificateNotRenewed,
 		AnnotationUnsupported, AnnotationNoEffect, AnnotationInvalid, AnnotationUnknown,
 		ConfigMapNotFound, SettingUnsupported, SettingNoEffect, SettingInvalid, SettingUnknown:
 		return Warning

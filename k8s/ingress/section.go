@@ -3,6 +3,7 @@ package ingress
 import (
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ type claims struct {
 	until    time.Time // when they are to be judged again; zero is never
 	list     []claim
 	problems []Problem
+	issued   []issuedSecrets // of each of the entry's issues
 }
 
 // claim is one host of one TLS section.
@@ -42,18 +44,28 @@ type claim struct {
 	certificate *tls.Certificate
 	reason      string // why certificate is nil
 	source      string
+	// issued says that it is of no section: the certificate is, or is to be, ordered. directory
+	// names who issued it, and trouble is what is wrong with that, if something is.
+	issued    bool
+	directory string
+	trouble   finding
 }
 
 // hold reports whether the claims of e are still what judge would make of s.
 func (c *claims) hold(e *entry, s *Snapshot, now time.Time) bool {
 	if c == nil {
-		return len(e.sections) == 0
+		return len(e.sections) == 0 && len(e.issues) == 0
 	}
 	if now.Before(c.made) || !c.until.IsZero() && !now.Before(c.until) {
 		return false
 	}
 	for i := range e.sections {
 		if c.secrets[i] != e.secret(s, i) {
+			return false
+		}
+	}
+	for i := range e.issues {
+		if c.issued[i] != e.issues[i].secrets(s) {
 			return false
 		}
 	}
@@ -75,7 +87,7 @@ func (e *entry) secret(s *Snapshot, i int) *corev1.Secret {
 // judge makes the claims of e. Sections that name their hosts come before those that leave
 // that to the certificate. Without a Secret is only a mistake without a default certificate.
 func (cs *certificates) judge(e *entry, s *Snapshot, now time.Time, haveDefault bool) *claims {
-	if len(e.sections) == 0 {
+	if len(e.sections) == 0 && len(e.issues) == 0 {
 		return nil
 	}
 	j := judgement{certificates: cs, entry: e, now: now, haveDefault: haveDefault}
@@ -91,6 +103,7 @@ func (cs *certificates) judge(e *entry, s *Snapshot, now time.Time, haveDefault 
 			j.section(i)
 		}
 	}
+	j.issue(s)
 	made := j.claims
 	return &made
 }
@@ -121,6 +134,14 @@ func (j *judgement) section(i int) {
 			if host != "" {
 				hosts = append(hosts, sectionHost{name: host})
 			}
+		}
+	}
+	if j.secrets[i] == nil {
+		// What is ordered takes the place of the Secret that is not there.
+		given := len(hosts)
+		hosts = slices.DeleteFunc(slices.Clone(hosts), func(h sectionHost) bool { return j.ordered(h.name) })
+		if len(hosts) == 0 && given > 0 {
+			return
 		}
 	}
 	if sec.secret == "" {

@@ -23,6 +23,9 @@ type Result struct {
 	Config proxy.Config
 	// Certificates has each host once, sorted.
 	Certificates []certs.Binding
+	// Issues are the hosts that are to have certificates by ACME, sorted: those that no Secret
+	// of an Ingress has one for. Certificates has what was issued.
+	Issues []Issue
 	// DefaultCertificate is that of Options.DefaultCertificate, or nil.
 	DefaultCertificate *tls.Certificate
 	Problems           []Problem // sorted, no duplicates

@@ -43,6 +43,10 @@ type Options struct {
 	Certificates iter.Seq2[string, time.Time]
 	// QuirkRequests yields each quirk by name with the number of requests that depended on it.
 	QuirkRequests iter.Seq2[string, uint64]
+	// Orders yields how often tries to get a certificate by ACME have ended in each way.
+	Orders iter.Seq2[string, uint64]
+	// Issued says of how many hosts certificates by ACME are served, and how many wait for one.
+	Issued func() (served, waiting int)
 	// AccessLog is the log whose lines are counted.
 	AccessLog *AccessLog
 }

@@ -144,6 +144,8 @@ func everything(t testing.TB) *Metrics {
 		Certificates:  maps.All(map[string]time.Time{"a.example": time.Unix(2_000_000_000, 0)}),
 		AccessLog:     log,
 		QuirkRequests: maps.All(map[string]uint64{"hsts-default": 7}),
+		Orders:        maps.All(map[string]uint64{"issued": 2}),
+		Issued:        func() (int, int) { return 2, 1 },
 	})
 	backend := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(backend.Close)

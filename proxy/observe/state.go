@@ -92,6 +92,29 @@ func registerState(r prometheus.Registerer, o Options) {
 			},
 		})
 	}
+	if o.Orders != nil {
+		r.MustRegister(collected{
+			desc: prometheus.NewDesc("fairlead_acme_orders_total",
+				"Tries of this replica to get a certificate by ACME, by how they ended.", []string{"outcome"}, nil),
+			kind: prometheus.CounterValue,
+			each: func(emit func(float64, ...string)) {
+				for outcome, n := range o.Orders {
+					emit(float64(n), outcome)
+				}
+			},
+		})
+	}
+	if o.Issued != nil {
+		r.MustRegister(collected{
+			desc: prometheus.NewDesc("fairlead_acme_hosts",
+				"Hosts whose certificates are ordered by ACME, by whether one is served.", []string{"state"}, nil),
+			each: func(emit func(float64, ...string)) {
+				served, waiting := o.Issued()
+				emit(float64(served), "served")
+				emit(float64(waiting), "waiting")
+			},
+		})
+	}
 	if l := o.AccessLog; l != nil {
 		counter := func(name, help string, value func() uint64) {
 			r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},

@@ -92,6 +92,7 @@ var chain = [...]feature{
 	retries,
 	ciphers,    // of the connection, before there is a request
 	errorPages, // what gives an answer asks it, wherever that is in the chain
+	acme,
 }
 
 // Wrap returns the handler of a rule with these policies: the features that are set, in the

@@ -52,6 +52,8 @@ type Key struct {
 	Global bool
 	// GlobalOnly: it is a key of the ConfigMap and no annotation.
 	GlobalOnly bool
+	// Own: ingress-nginx has no such annotation, and it is read under Prefix alone.
+	Own bool
 }
 
 // KeyDoc documents a key for the list of annotations.

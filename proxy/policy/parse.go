@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// The prefixes under which keys are read. All keys exist under both.
+// The prefixes under which keys are read. All keys exist under both, but for those that are Own.
 const (
 	Prefix      = "fairlead.dev/"
 	NginxPrefix = "nginx.ingress.kubernetes.io/"
@@ -100,13 +100,15 @@ func Parse(in Input) (Set, []Finding) {
 
 // sort puts an annotation where the features find it, or judges it if it is of none.
 func (r *reader) sort(name, value string) {
-	key, ok := strings.CutPrefix(name, NginxPrefix)
-	if !ok {
+	key, foreign := strings.CutPrefix(name, NginxPrefix)
+	if ok := foreign; !ok {
 		if key, ok = strings.CutPrefix(name, Prefix); !ok {
 			return
 		}
 	}
-	if _, ok := supported(key); ok {
+	feature, ok := supported(key)
+	own := ok && feature.Own && foreign
+	if ok && !own {
 		if _, ours := r.values[key]; !ours { // our prefix is first in order
 			r.values[key] = annotation{name: name, value: value}
 		}
@@ -114,6 +116,8 @@ func (r *reader) sort(name, value string) {
 	}
 	k, ok := lookup(key)
 	switch {
+	case own:
+		k = keyOfOurs(key)
 	case !ok:
 		k = guess(key)
 	case k.isOff(value):
@@ -128,6 +132,11 @@ func (r *reader) sort(name, value string) {
 	case Unroutable:
 		r.set.Unroutable = true
 	}
+}
+
+// keyOfOurs is what a key comes to that ingress-nginx never had, under its prefix.
+func keyOfOurs(name string) key {
+	return key{name: name, outcome: Unknown, doc: "it is read under " + Prefix + " alone"}
 }
 
 func (k key) explain(annotation string) error {

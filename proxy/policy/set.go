@@ -68,6 +68,8 @@ type Set struct {
 	Errors   Errors
 	// Ciphers are those of TLS 1.2 for the host; nil leaves that to the Listener.
 	Ciphers []uint16
+	// ACME says whether certificates are ordered for the hosts; nil leaves that to the class.
+	ACME *bool
 }
 
 // Rule is what a handler must know of the rule it is made for.

@@ -1,0 +1,267 @@
+// Package issuer obtains certificates by ACME (RFC 8555), one order a host, and renews them.
+//
+// All that must not be lost is in a Store before the authority is told to go on: the key of the
+// account, the URL of an order with the key of its certificate, the answer to its challenge. So a
+// process that ends in the middle of an order loses nothing, and whoever comes next goes on with
+// the same order. Of several replicas one runs an Issuer, and all of them answer challenges.
+package issuer
+
+import (
+	"context"
+	"crypto/x509"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Host is one that is to have a certificate of its own.
+type Host struct {
+	Name string // canonical, no wildcard
+	// Leaf is of the certificate that was issued for it and is known to be stored; nil for
+	// none. Directory is where that is from.
+	Leaf      *x509.Certificate
+	Directory string
+}
+
+// Challenge is one that is about to be validated.
+type Challenge struct {
+	Type  string // HTTP01 or TLSALPN01
+	Host  string
+	Token string
+	// Answer is the key authorization, what an HTTP request for the token is answered with.
+	Answer string
+}
+
+// Issuer keeps the certificates of hosts in a Store. Its exported fields are set before Run and
+// not changed afterwards.
+type Issuer struct {
+	Store     Store
+	Authority Authority
+	// Answers is where the challenges of Store become active, in this process too.
+	Answers *Answers
+	// Type of the challenges: HTTP01 if empty.
+	Type string
+	// RenewBefore is how long before its end a certificate is renewed; see renewal.
+	RenewBefore time.Duration
+	// Visible returns when all replicas answer a challenge, as far as can be known, or when that
+	// has taken too long; nil where there is one replica.
+	Visible func(ctx context.Context, c Challenge)
+	// Log is nil for none.
+	Log *zap.Logger
+
+	now func() time.Time // nil: time.Now
+
+	mu     sync.Mutex // guards wanted
+	wanted []Host
+	wakes  chan struct{} // made by init
+	once   sync.Once
+
+	account account
+	counts  [len(outcomes)]atomic.Uint64
+}
+
+// atOnce is how many orders are under way at a time.
+const atOnce = 10
+
+// clockCheck is how often the clock is looked at: a timer does not notice that it was set.
+const clockCheck = time.Minute
+
+// outcomes are the words that orders are counted by.
+var outcomes = [...]string{"issued", trouble.String(), refused.String(), rateLimited.String()}
+
+// Outcomes yields how the tries to get a certificate have ended, by a closed set of words.
+func (i *Issuer) Outcomes(yield func(outcome string, n uint64) bool) {
+	for k := range outcomes {
+		if !yield(outcomes[k], i.counts[k].Load()) {
+			return
+		}
+	}
+}
+
+func (i *Issuer) init() {
+	i.once.Do(func() {
+		i.wakes = make(chan struct{}, 1)
+		if i.Log == nil {
+			i.Log = zap.NewNop()
+		}
+		if i.now == nil {
+			i.now = time.Now
+		}
+		if i.Type == "" {
+			i.Type = HTTP01
+		}
+	})
+}
+
+// Want says which hosts are to have certificates from now on. It may be called at any time, also
+// where Run is not. hosts is kept, and must not change any more.
+func (i *Issuer) Want(hosts []Host) {
+	i.init()
+	i.mu.Lock()
+	same := slices.Equal(i.wanted, hosts)
+	i.wanted = hosts
+	i.mu.Unlock()
+	if same {
+		return
+	}
+	select {
+	case i.wakes <- struct{}{}:
+	default:
+	}
+}
+
+// target is a host that Run looks after.
+type target struct {
+	Host
+	due      time.Time // when to look at it next
+	running  bool
+	unwanted bool // it goes when it no longer runs
+}
+
+// result is what came of one look at a host.
+type result struct {
+	host string
+	next time.Time
+}
+
+// Run orders and renews until ctx ends. It must not run in two processes with one Store at a
+// time. An order that is being made when ctx ends is completed as far as storing where it is.
+func (i *Issuer) Run(ctx context.Context) {
+	i.init()
+	targets := make(map[string]*target)
+	results := make(chan result)
+	var running int
+	sweep := i.now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			for ; running > 0; running-- {
+				<-results
+			}
+			return
+		case r := <-results:
+			running--
+			if t := targets[r.host]; t != nil {
+				t.running, t.due = false, r.next
+				if t.unwanted {
+					delete(targets, r.host)
+				}
+			}
+		case <-i.wakes:
+		case <-timer.C:
+		}
+		i.adopt(targets)
+		now := i.now()
+		if !now.Before(sweep) && len(targets) > 0 {
+			sweep = now.Add(24 * time.Hour)
+			running++
+			go func() {
+				i.sweep(ctx)
+				results <- result{}
+			}()
+		}
+		next := now.Add(clockCheck)
+		for _, t := range dueFirst(targets) {
+			if t.due.After(now) || running >= atOnce {
+				if t.due.Before(next) && t.due.After(now) {
+					next = t.due
+				}
+				break // what is due later comes later, and a result wakes us
+			}
+			t.running = true
+			running++
+			host := t.Name
+			go func() { results <- result{host, i.look(ctx, host)} }()
+		}
+		timer.Reset(max(next.Sub(now), time.Millisecond))
+	}
+}
+
+// dueFirst returns those that are not looked at now, in order of their time.
+func dueFirst(targets map[string]*target) []*target {
+	list := make([]*target, 0, len(targets))
+	for _, t := range targets {
+		if !t.running {
+			list = append(list, t)
+		}
+	}
+	slices.SortFunc(list, func(a, b *target) int { return a.due.Compare(b.due) })
+	return list
+}
+
+// adopt brings targets up to date with what is wanted.
+func (i *Issuer) adopt(targets map[string]*target) {
+	i.mu.Lock()
+	wanted := i.wanted
+	i.mu.Unlock()
+	names := make(map[string]struct{}, len(wanted))
+	for _, h := range wanted {
+		names[h.Name] = struct{}{}
+		t := targets[h.Name]
+		if t == nil {
+			targets[h.Name] = &target{Host: h, due: i.due(h)}
+			continue
+		}
+		t.unwanted = false
+		if t.Host != h {
+			t.Host, t.due = h, i.due(h)
+		}
+	}
+	for name, t := range targets {
+		if _, ok := names[name]; ok {
+			continue
+		}
+		t.unwanted = true
+		if !t.running {
+			delete(targets, name)
+		}
+	}
+}
+
+// due is when a host is to be looked at, by what is known to be stored.
+func (i *Issuer) due(h Host) time.Time {
+	if h.Leaf == nil || h.Directory != i.Authority.Directory {
+		return i.now()
+	}
+	return renewal(h.Leaf, i.RenewBefore)
+}
+
+// sweep removes the certificates that have ended, and the orders, of hosts that nobody wants.
+// Certificates that are valid stay: a host that comes back costs no order.
+func (i *Issuer) sweep(ctx context.Context) {
+	i.mu.Lock()
+	wanted := make(map[string]struct{}, len(i.wanted))
+	for _, h := range i.wanted {
+		wanted[h.Name] = struct{}{}
+	}
+	i.mu.Unlock()
+	for _, kind := range []string{KindOrder, KindCertificate} {
+		names, err := i.Store.List(ctx, kind)
+		if err != nil {
+			i.Log.Warn("what is stored cannot be listed", zap.String("kind", kind), zap.Error(err))
+			return
+		}
+		for _, name := range names {
+			if _, ok := wanted[name]; ok {
+				continue
+			}
+			record, err := i.Store.Get(ctx, kind, name)
+			if err == nil && (kind == KindOrder || !i.valid(record, name)) {
+				err = i.Store.Delete(ctx, kind, name)
+			}
+			if err != nil {
+				i.Log.Warn("what is no longer wanted stays stored", zap.String("kind", kind), zap.String("host", name), zap.Error(err))
+			}
+		}
+	}
+}
+
+func (i *Issuer) valid(certificate map[string][]byte, host string) bool {
+	c := readCertificate(certificate, string(certificate[DirectoryKey]), host)
+	return c != nil && i.now().Before(c.Leaf.NotAfter)
+}
