@@ -12,6 +12,9 @@ import (
 // peerAddr is the address at the other end of r's connection; the zero Addr when it is not
 // an IP connection.
 func peerAddr(r *http.Request) netip.Addr {
+	if c, ok := r.Context().(interface{ Peer() netip.Addr }); ok {
+		return c.Peer() // of package http1
+	}
 	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		return ap.Addr().Unmap()
 	}

@@ -116,7 +116,9 @@ func (w *responseWriter) WriteHeader(code int) {
 			return
 		}
 		w.x.Status = code
-		w.x.TTFB = time.Since(w.x.Start)
+		if w.x.TTFB == 0 {
+			w.x.TTFB = time.Since(w.x.Start)
+		}
 		if w.draining {
 			// HTTP/1: the connection ends with this response. HTTP/2: the server
 			// answers with GOAWAY and finishes the open streams.

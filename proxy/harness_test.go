@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/big"
@@ -32,9 +33,15 @@ import (
 // testEngine is what the fronts of the tests have.
 var testEngine Engine
 
-// TestMain runs every test with every engine: what a Proxy does must not depend on it.
+// TestMain runs every test with every engine: what a Proxy does must not depend on it. Benchmarks, and
+// profiles of them, are of ours.
 func TestMain(m *testing.M) {
-	for _, testEngine = range []Engine{HTTP1, NetHTTP} {
+	flag.Parse()
+	engines := []Engine{HTTP1, NetHTTP}
+	if flag.Lookup("test.bench").Value.String() != "" {
+		engines = engines[:1]
+	}
+	for _, testEngine = range engines {
 		if code := m.Run(); code != 0 {
 			fmt.Fprintf(os.Stderr, "with engine %s\n", testEngine)
 			os.Exit(code)

@@ -81,6 +81,10 @@ func (f *forwarder) respond(w http.ResponseWriter, r *http.Request, resp *http.R
 		// What the client still sends belongs to no request that anybody waits for.
 		h.Set("Connection", "close")
 	}
+	if tries := x.Attempts.All(); len(tries) > 0 {
+		at := &tries[len(tries)-1] // it has looked at the clock just now
+		x.TTFB = at.Start.Sub(x.Start) + at.Header
+	}
 	w.WriteHeader(resp.StatusCode)
 	if resp.ContentLength < 0 || announced > 0 {
 		// The first byte of a stream may be long in coming, and a short body would get a

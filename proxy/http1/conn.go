@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ type conn struct {
 	socket socket               // the TCP socket below nc; nil if there is none
 	tls    *tls.ConnectionState // nil for cleartext
 	remote string               // address of the client
+	peer   netip.Addr           // the IP address in it; the zero Addr if there is none
 	slot   *slot
 	in     input
 	turn   *turn // nil between requests

@@ -3,6 +3,7 @@ package http1
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,6 +55,10 @@ func (p *presence) Value(key any) any {
 	}
 	return nil
 }
+
+// Peer is the IP address of the client's end of the connection, which is in Request.RemoteAddr too; the
+// zero Addr if it has none. Others need not read it anew for each request.
+func (p *presence) Peer() netip.Addr { return p.c.peer }
 
 // AfterFunc has f called on a goroutine of its own when the context ends. Package context uses
 // it, so that a context made from this one needs no goroutine to wait for it.

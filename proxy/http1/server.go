@@ -138,6 +138,9 @@ func (s *Server) ServeConn(c net.Conn, read []byte) {
 
 func (s *Server) start(nc net.Conn, read []byte, spawn bool) {
 	c := &conn{server: s, nc: nc, remote: addressText(nc.RemoteAddr())}
+	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		c.peer = tcp.AddrPort().Addr().Unmap()
+	}
 	c.in = input{src: c, poison: s.poison}
 	if tcp, ok := below(nc).(*net.TCPConn); ok {
 		if socket, err := tcp.SyscallConn(); err == nil {

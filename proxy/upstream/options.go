@@ -65,7 +65,8 @@ type Options struct {
 	OnAttempt func(Attempt)
 	OnEject   func(*Endpoint)
 
-	now func() time.Time // nil: time.Now
+	now   func() time.Time // nil: time.Now
+	since func(time.Time) time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -86,7 +87,9 @@ func (o Options) withDefaults() Options {
 		o.Resolver = net.DefaultResolver
 	}
 	if o.now == nil {
-		o.now = time.Now
+		o.now, o.since = time.Now, time.Since // which reads one clock, not two
+	} else {
+		o.since = func(t time.Time) time.Duration { return o.now().Sub(t) }
 	}
 	return o
 }

@@ -130,6 +130,6 @@ func (r *Registry) forgetLocked(p *Pool) {
 // clock returns the time since r was made. It does not jump when the machine's time is set.
 func (r *Registry) clock() time.Duration { return r.since(r.start) }
 
-func (r *Registry) since(t time.Time) time.Duration { return r.options.now().Sub(t) }
+func (r *Registry) since(t time.Time) time.Duration { return r.options.since(t) }
 
 func (r *Registry) seed() uint64 { return rand.Uint64() >> 1 }
