@@ -28,6 +28,11 @@ type Options struct {
 	// Nodes is how many nodes to start. With any there are also kube-controller-manager,
 	// kube-scheduler, CoreDNS and a LoadBalancer.
 	Nodes int
+	// Overlay has packets of Pods carried from node to node within VXLAN, as Flannel does it, and the
+	// addresses of Pods known to nobody else. Otherwise they are routed as they are, as Calico does it.
+	Overlay bool
+	// DualStack gives nodes, Pods and Services IPv6 addresses too. Not together with Overlay.
+	DualStack bool
 }
 
 // Cluster is a control plane that runs until its test ends.
@@ -39,6 +44,7 @@ type Cluster struct {
 	// Nodes run Pods, in order of their names.
 	Nodes []*Node
 
+	options   Options
 	number    int // of the clusters of this process, from 1
 	dir       string
 	pki       *pki
@@ -53,8 +59,12 @@ var started atomic.Int32
 func Start(t testing.TB, o Options) *Cluster {
 	t.Helper()
 	n := int(started.Add(1))
-	c := &Cluster{number: n, IP: net.IPv4(10, 77, byte(n), 1), dir: t.TempDir(), etcdPorts: [2]int{20000 + 2*n, 20001 + 2*n}}
-	if err := addNode(fmt.Sprintf("node%d", n), c.IP); err != nil {
+	if o.Overlay && o.DualStack {
+		t.Fatal("Options: want Overlay or DualStack, got both")
+	}
+	at := nodeAddresses(n, 1, o.DualStack)
+	c := &Cluster{options: o, number: n, IP: at[0].IP, dir: t.TempDir(), etcdPorts: [2]int{20000 + 2*n, 20001 + 2*n}}
+	if err := addNode(fmt.Sprintf("node%d", n), at); err != nil {
 		t.Fatal(err)
 	}
 	var err error
@@ -92,7 +102,7 @@ func (c *Cluster) StartAPIServer(t testing.TB) {
 		// Not loopback: that is where Services of the cluster find it.
 		"--advertise-address="+c.IP.String(), "--bind-address="+c.IP.String(), "--secure-port=6443",
 		"--tls-cert-file="+c.pki.path("apiserver.crt"), "--tls-private-key-file="+c.pki.path("apiserver.key"),
-		"--client-ca-file="+c.pki.path("ca.crt"), "--service-cluster-ip-range=10.96.0.0/16",
+		"--client-ca-file="+c.pki.path("ca.crt"), "--service-cluster-ip-range="+join(services(c.options.DualStack)),
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file="+c.pki.path("sa.pub"), "--service-account-signing-key-file="+c.pki.path("sa.key"),
 		"--audit-policy-file="+c.pki.path("audit.yaml"), "--audit-log-path="+c.auditLog(), "--audit-log-mode=blocking",
@@ -114,7 +124,7 @@ func (c *Cluster) startControllers(t testing.TB) {
 		"kube-scheduler": nil,
 		"kube-controller-manager": {
 			"--use-service-account-credentials", "--service-account-private-key-file=" + c.pki.path("sa.key"),
-			"--root-ca-file=" + c.pki.path("ca.crt"), "--service-cluster-ip-range=10.96.0.0/16",
+			"--root-ca-file=" + c.pki.path("ca.crt"), "--service-cluster-ip-range=" + join(services(c.options.DualStack)),
 			// Tests wait for what happens to the Pods of a node that is lost.
 			"--node-monitor-grace-period=16s",
 		},

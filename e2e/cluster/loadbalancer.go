@@ -3,11 +3,13 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
 	"net/http"
 	"os/exec"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -29,9 +31,9 @@ type loadBalancer struct {
 	client  kubernetes.Interface
 	checker *http.Client
 
-	addresses map[types.UID]net.IP
-	failed    map[string]int // checks in a row, by URL; absent before the first that passed
-	rules     string         // as they are in the kernel
+	numbers map[types.UID]byte // of Services: the last byte of their addresses
+	failed  map[string]int     // checks in a row, by URL; absent before the first that passed
+	rules   string             // as they are in the kernel
 }
 
 // As clouds do it by default, or quicker: one check a second, two that fail.
@@ -45,11 +47,13 @@ func (c *Cluster) startLoadBalancer(t testing.TB) {
 	t.Helper()
 	// Addresses without a rule lead to nobody. To a node they must not: kube-proxy would answer
 	// there too, and connections would break off when the first rule sends them elsewhere.
-	if err := routeLink(fmt.Sprintf("10.78.%d.0/24", c.number), fmt.Sprintf("node%d", c.number)); err != nil {
-		t.Fatal(err)
+	for _, network := range balanced(c.number, c.options.DualStack) {
+		if err := routeLink(network, fmt.Sprintf("node%d", c.number)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	l := &loadBalancer{
-		cluster: c, client: c.Client(t), addresses: map[types.UID]net.IP{}, failed: map[string]int{},
+		cluster: c, client: c.Client(t), numbers: map[types.UID]byte{}, failed: map[string]int{},
 		checker: &http.Client{Timeout: checkInterval, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -84,13 +88,15 @@ func (l *loadBalancer) step(ctx context.Context, t testing.TB) {
 		if s.Spec.Type != corev1.ServiceTypeLoadBalancer || s.Spec.LoadBalancerClass != nil {
 			continue
 		}
-		address, err := l.address(ctx, s)
+		addresses, err := l.assign(ctx, s)
 		if err != nil {
 			continue // the next step tries again
 		}
 		healthy := l.healthy(s)
 		for _, port := range s.Spec.Ports {
-			rules[fmt.Sprintf("%v.%d", address, port.Port)] = rule(address, port, healthy)
+			for _, address := range addresses {
+				rules[fmt.Sprintf("%v.%d", address, port.Port)] = rule(address, port, healthy)
+			}
 		}
 	}
 	if err := l.program(rules); err != nil {
@@ -98,19 +104,39 @@ func (l *loadBalancer) step(ctx context.Context, t testing.TB) {
 	}
 }
 
-// address is a Service's, written to its status where it is not there yet.
-func (l *loadBalancer) address(ctx context.Context, s *corev1.Service) (net.IP, error) {
-	ip, ok := l.addresses[s.UID]
+// assign returns the addresses of a Service, one for each of its families, and writes them to its
+// status where they are not there yet.
+func (l *loadBalancer) assign(ctx context.Context, s *corev1.Service) ([]net.IP, error) {
+	number, ok := l.numbers[s.UID]
 	if !ok {
-		ip = net.IPv4(10, 78, byte(l.cluster.number), byte(1+len(l.addresses)))
-		l.addresses[s.UID] = ip
+		number = byte(1 + len(l.numbers))
+		l.numbers[s.UID] = number
 	}
-	if got := s.Status.LoadBalancer.Ingress; len(got) == 1 && got[0].IP == ip.String() {
-		return ip, nil
+	networks := balanced(l.cluster.number, l.cluster.options.DualStack)
+	var ips []net.IP
+	var have, want []corev1.LoadBalancerIngress
+	for _, family := range s.Spec.IPFamilies {
+		network := networks[0]
+		if family == corev1.IPv6Protocol {
+			network = networks[1]
+		}
+		ip := slices.Clone(network.IP)
+		ip[len(ip)-1] = number
+		ips = append(ips, ip)
+		want = append(want, corev1.LoadBalancerIngress{IP: ip.String()})
 	}
-	patch := fmt.Sprintf(`{"status": {"loadBalancer": {"ingress": [{"ip": %q}]}}}`, ip)
-	_, err := l.client.CoreV1().Services(s.Namespace).Patch(ctx, s.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
-	return ip, err
+	for _, i := range s.Status.LoadBalancer.Ingress {
+		have = append(have, corev1.LoadBalancerIngress{IP: i.IP})
+	}
+	if reflect.DeepEqual(have, want) {
+		return ips, nil
+	}
+	patch, err := json.Marshal(map[string]any{"status": corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: want}}})
+	if err != nil {
+		return nil, err
+	}
+	_, err = l.client.CoreV1().Services(s.Namespace).Patch(ctx, s.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	return ips, err
 }
 
 // healthy are the nodes whose check passes: for externalTrafficPolicy Local that of the
@@ -154,12 +180,16 @@ func rule(address net.IP, port corev1.ServicePort, nodes []*Node) string {
 	if len(nodes) == 0 || port.NodePort == 0 {
 		return ""
 	}
+	which, family := "ip", 0
+	if address.To4() == nil {
+		which, family = "ip6", 1
+	}
 	var choices []string
 	for i, node := range nodes {
-		choices = append(choices, fmt.Sprintf("%d : %v", i, node.IP))
+		choices = append(choices, fmt.Sprintf("%d : %v", i, node.addresses[family].IP))
 	}
-	return fmt.Sprintf("ip daddr %v tcp dport %d dnat to numgen random mod %d map { %s } : %d\n",
-		address, port.Port, len(nodes), strings.Join(choices, ", "), port.NodePort)
+	return fmt.Sprintf("%[1]s daddr %[2]v tcp dport %[3]d dnat %[1]s to numgen random mod %[4]d map { %[5]s } : %[6]d\n",
+		which, address, port.Port, len(nodes), strings.Join(choices, ", "), port.NodePort)
 }
 
 // program has the kernel do as the rules say. Connections that are open stay as they are.
@@ -172,7 +202,7 @@ func (l *loadBalancer) program(rules map[string]string) error {
 		return nil
 	}
 	table := fmt.Sprintf("lb%d", l.cluster.number)
-	script := fmt.Sprintf("table ip %[1]s { chain out { type nat hook output priority -100; }; }\nflush chain ip %[1]s out\ntable ip %[1]s { chain out {\n%[2]s}; }\n",
+	script := fmt.Sprintf("table inet %[1]s { chain out { type nat hook output priority -100; }; }\nflush chain inet %[1]s out\ntable inet %[1]s { chain out {\n%[2]s}; }\n",
 		table, text.String())
 	cmd := exec.Command("nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(script)

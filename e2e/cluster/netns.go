@@ -123,17 +123,31 @@ func upLink(name string) error {
 	return netlink.LinkSetUp(link)
 }
 
-// addNode makes a network interface with the address ip, as a node has one: a bridge without
+// addNode makes a network interface with some addresses, as a node has one: a bridge without
 // ports, which every kernel has.
-func addNode(name string, ip net.IP) error {
+func addNode(name string, at []*net.IPNet) error {
 	attributes := netlink.NewLinkAttrs()
 	attributes.Name = name
 	link := &netlink.Bridge{LinkAttrs: attributes}
 	if err := netlink.LinkAdd(link); err != nil {
 		return fmt.Errorf("bridge %s: %w", name, err)
 	}
-	if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: &net.IPNet{IP: ip, Mask: net.CIDRMask(24, 32)}}); err != nil {
-		return fmt.Errorf("address %v of bridge %s: %w", ip, name, err)
+	if err := addAddresses(link, at); err != nil {
+		return fmt.Errorf("bridge %s: %w", name, err)
 	}
 	return netlink.LinkSetUp(link)
+}
+
+// addAddresses gives a link addresses that may be used at once.
+func addAddresses(link netlink.Link, at []*net.IPNet) error {
+	for _, address := range at {
+		a := &netlink.Addr{IPNet: address}
+		if address.IP.To4() == nil {
+			a.Flags = syscall.IFA_F_NODAD // nobody is asked whether it is taken
+		}
+		if err := netlink.AddrAdd(link, a); err != nil {
+			return fmt.Errorf("address %v: %w", address, err)
+		}
+	}
+	return nil
 }

@@ -31,29 +31,21 @@ func plug(name, bridge string, pid int) error {
 }
 
 // route leads a network to a gateway.
-func route(network string, via net.IP) error {
-	_, to, err := net.ParseCIDR(network)
-	if err != nil {
-		return err
-	}
+func route(to *net.IPNet, via net.IP) error {
 	if err := netlink.RouteAdd(&netlink.Route{Dst: to, Gw: via}); err != nil {
-		return fmt.Errorf("route %s via %v: %w", network, via, err)
+		return fmt.Errorf("route %v via %v: %w", to, via, err)
 	}
 	return nil
 }
 
 // routeLink leads a network to what is plugged into a bridge.
-func routeLink(network, bridge string) error {
-	_, to, err := net.ParseCIDR(network)
-	if err != nil {
-		return err
-	}
+func routeLink(to *net.IPNet, bridge string) error {
 	link, err := netlink.LinkByName(bridge)
 	if err != nil {
 		return fmt.Errorf("bridge %s: %w", bridge, err)
 	}
 	if err := netlink.RouteAdd(&netlink.Route{Dst: to, LinkIndex: link.Attrs().Index, Scope: netlink.SCOPE_LINK}); err != nil {
-		return fmt.Errorf("route %s to %s: %w", network, bridge, err)
+		return fmt.Errorf("route %v to %s: %w", to, bridge, err)
 	}
 	return nil
 }

@@ -25,6 +25,8 @@ type Node struct {
 	Name string
 	IP   net.IP
 
+	addresses []*net.IPNet // IP, and with dual stack one of IPv6
+
 	cluster *Cluster
 	init    *Process
 	link    string // the end of its cable at the switch
@@ -34,17 +36,23 @@ type Node struct {
 // nodeConfig is what the first process of a node is told.
 type nodeConfig struct {
 	Name, Dir  string
-	IP         net.IP
-	Gateway    net.IP // the switch, where the API server is
-	Pods       string // network of its Pods
-	Routes     map[string]string
+	Addresses  []*net.IPNet
+	Gateways   []net.IP     // the switch, where the API server is
+	Pods       []*net.IPNet // networks of its Pods
+	AllPods    []*net.IPNet // of those of all nodes
+	Peers      []peer
+	Overlay    bool
 	CgroupName string
 	Program    string   // kubelet and kube-proxy
 	Images     []string // archives to import
 }
 
-// podNetwork is the network of the Pods of a cluster's node.
-func podNetwork(cluster, node int) string { return fmt.Sprintf("10.%d.%d.0/24", 128+cluster, node) }
+// peer is another node, as a node has to know it.
+type peer struct {
+	Number    int
+	Addresses []*net.IPNet
+	Pods      []*net.IPNet
+}
 
 // startNodes starts nodes 1 to n and waits until the API server has them as Ready.
 func (c *Cluster) startNodes(t testing.TB, n int) {
@@ -56,26 +64,38 @@ func (c *Cluster) startNodes(t testing.TB, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	dual := c.options.DualStack
+	var peers []peer
 	for i := 1; i <= n; i++ {
+		at := nodeAddresses(c.number, 10+i, dual)
+		peers = append(peers, peer{Number: i, Addresses: at, Pods: podNetworks(c.number, i, dual)})
 		c.Nodes = append(c.Nodes, &Node{
-			Name: fmt.Sprintf("node%d", i), IP: net.IPv4(10, 77, byte(c.number), byte(10+i)), cluster: c,
+			Name: fmt.Sprintf("node%d", i), IP: at[0].IP, addresses: at, cluster: c,
 			link: fmt.Sprintf("c%dn%d", c.number, i), dir: filepath.Join(c.dir, fmt.Sprintf("node%d", i)),
 		})
 	}
 	for i, node := range c.Nodes {
-		routes := make(map[string]string) // to the Pods of the other nodes
-		for j, other := range c.Nodes {
-			if other != node {
-				routes[podNetwork(c.number, j+1)] = other.IP.String()
-			}
-		}
-		node.start(t, nodeConfig{
-			Name: node.Name, Dir: node.dir, IP: node.IP, Gateway: c.IP, Pods: podNetwork(c.number, i+1), Routes: routes,
+		config := nodeConfig{
+			Name: node.Name, Dir: node.dir, Addresses: node.addresses, Pods: peers[i].Pods, AllPods: allPods(c.number, dual), Overlay: c.options.Overlay,
 			CgroupName: fmt.Sprintf("%s-%d-%s", cgroupPrefix(os.Getppid()), c.number, node.Name),
 			Program:    binary(controlPlane), Images: images,
-		})
-		if err := route(podNetwork(c.number, i+1), node.IP); err != nil {
-			t.Fatal(err)
+		}
+		for _, gateway := range nodeAddresses(c.number, 1, dual) {
+			config.Gateways = append(config.Gateways, gateway.IP)
+		}
+		for j, other := range peers {
+			if j != i {
+				config.Peers = append(config.Peers, other)
+			}
+		}
+		node.start(t, config)
+		for family, pods := range config.Pods {
+			if c.options.Overlay {
+				break // only nodes know Pods
+			}
+			if err := route(pods, node.addresses[family].IP); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	for _, node := range c.Nodes {
@@ -138,8 +158,7 @@ func (n *Node) write() error {
 	if err != nil {
 		return err
 	}
-	network := podNetwork(n.cluster.number, 0)
-	pods := network[:strings.LastIndex(network, ".0.0/24")] + ".0.0/16"
+	pods := join(allPods(n.cluster.number, n.cluster.options.DualStack))
 	for name, text := range map[string]string{
 		"kubelet.kubeconfig":    read(kubelet),
 		"kube-proxy.kubeconfig": read(proxy),

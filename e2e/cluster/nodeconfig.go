@@ -1,5 +1,10 @@
 package cluster
 
+import (
+	"encoding/json"
+	"net"
+)
+
 // stateDirs are the folders of a node that must lie on a disk.
 var stateDirs = []string{"/var/lib/kubelet", "/var/lib/containerd", "/var/lib/cni", "/var/log/pods", "/var/log/containers", "/etc/cni/net.d"}
 
@@ -36,7 +41,7 @@ const kubeProxyConfig = `apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 clientConnection: {kubeconfig: %q}
 mode: nftables
-clusterCIDR: %s
+clusterCIDR: %q
 conntrack: {maxPerCore: 0}
 oomScoreAdj: 0
 `
@@ -68,10 +73,25 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
         SystemdCgroup = false
 `
 
-// podNetworkConfig wants the network of the node's Pods. Between nodes it is routed, with no
-// encapsulation and no address translation, as Calico does it.
-const podNetworkConfig = `{"cniVersion": "1.0.0", "name": "pods", "plugins": [
- {"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true,
-  "ipam": {"type": "host-local", "ranges": [[{"subnet": %q}]], "routes": [{"dst": "0.0.0.0/0"}]}},
- {"type": "portmap", "capabilities": {"portMappings": true}}]}
-`
+// podNetworkConfig is what the network plugin of a node is told. Between nodes there is no
+// translation of addresses; mtu is 0 for that of the nodes' own network.
+func podNetworkConfig(pods []*net.IPNet, mtu int) ([]byte, error) {
+	type object = map[string]any
+	var ranges [][]object
+	var routes []object
+	for _, network := range pods {
+		ranges = append(ranges, []object{{"subnet": network.String()}})
+		everywhere := "0.0.0.0/0"
+		if network.IP.To4() == nil {
+			everywhere = "::/0"
+		}
+		routes = append(routes, object{"dst": everywhere})
+	}
+	return json.Marshal(object{"cniVersion": "1.0.0", "name": "pods", "plugins": []object{
+		{
+			"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true, "mtu": mtu,
+			"ipam": object{"type": "host-local", "ranges": ranges, "routes": routes},
+		},
+		{"type": "portmap", "capabilities": object{"portMappings": true}},
+	}})
+}

@@ -192,14 +192,26 @@ func mountNode(config nodeConfig) error {
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_SHARED, ""); err != nil {
 		return fmt.Errorf("shared mounts: %w", err)
 	}
-	return os.WriteFile("/etc/cni/net.d/10-pods.conflist", fmt.Appendf(nil, podNetworkConfig, config.Pods), 0o644)
+	mtu := 0
+	if config.Overlay {
+		mtu = overlayMTU
+	}
+	text, err := podNetworkConfig(config.Pods, mtu)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile("/etc/cni/net.d/10-pods.conflist", text, 0o644)
 }
 
 func connectNode(config nodeConfig) error {
 	if err := upLink("lo"); err != nil {
 		return err
 	}
-	for _, setting := range []string{"ipv4/ip_forward", "ipv4/conf/all/route_localnet"} {
+	settings := []string{"ipv4/ip_forward", "ipv4/conf/all/route_localnet"}
+	if len(config.Addresses) > 1 {
+		settings = append(settings, "ipv6/conf/all/forwarding")
+	}
+	for _, setting := range settings {
 		if err := os.WriteFile("/proc/sys/net/"+setting, []byte("1"), 0o644); err != nil {
 			return err
 		}
@@ -215,18 +227,29 @@ func connectNode(config nodeConfig) error {
 		}
 		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // the other end plugs the cable in
 	}
-	if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: &net.IPNet{IP: config.IP, Mask: net.CIDRMask(24, 32)}}); err != nil {
+	if err := addAddresses(link, config.Addresses); err != nil {
 		return err
 	}
 	if err := netlink.LinkSetUp(link); err != nil {
 		return err
 	}
-	if err := route("0.0.0.0/0", config.Gateway); err != nil {
-		return err
-	}
-	for pods, via := range config.Routes {
-		if err := route(pods, net.ParseIP(via)); err != nil {
+	for _, gateway := range config.Gateways {
+		everywhere := &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}
+		if gateway.To4() == nil {
+			everywhere = &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}
+		}
+		if err := route(everywhere, gateway); err != nil {
 			return err
+		}
+	}
+	if config.Overlay {
+		return connectOverlay(config, link)
+	}
+	for _, peer := range config.Peers {
+		for family, pods := range peer.Pods {
+			if err := route(pods, peer.Addresses[family].IP); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -256,12 +279,20 @@ func startContainerd(config nodeConfig) error {
 
 func startKubernetes(config nodeConfig) error {
 	err := startProgram(config, "kubelet", config.Program, "kubelet", "--config="+filepath.Join(config.Dir, "kubelet.yaml"),
-		"--kubeconfig="+filepath.Join(config.Dir, "kubelet.kubeconfig"), "--hostname-override="+config.Name, "--node-ip="+config.IP.String())
+		"--kubeconfig="+filepath.Join(config.Dir, "kubelet.kubeconfig"), "--hostname-override="+config.Name, "--node-ip="+nodeIPs(config.Addresses))
 	if err != nil {
 		return err
 	}
 	return startProgram(config, "kube-proxy", config.Program, "kube-proxy",
 		"--config="+filepath.Join(config.Dir, "kube-proxy.yaml"), "--hostname-override="+config.Name)
+}
+
+func nodeIPs(addresses []*net.IPNet) string {
+	var ips []string
+	for _, a := range addresses {
+		ips = append(ips, a.IP.String())
+	}
+	return strings.Join(ips, ",")
 }
 
 // startProgram starts a program that runs until the node ends; its output goes to NAME.log.
