@@ -47,10 +47,7 @@ func newCluster(s settings, useKeys func(tickets.Keys), log *zap.Logger) (*clust
 
 	c.client = client
 
-	class := k8s.ControllerClass
-	if len(s.controllerClasses) > 0 {
-		class = s.controllerClasses[0]
-	}
+	class := s.controllerClass()
 	lease := s.electionID
 	if lease == "" {
 		lease = k8s.LeaseName(class)
@@ -59,14 +56,7 @@ func newCluster(s settings, useKeys func(tickets.Keys), log *zap.Logger) (*clust
 	options := k8s.ClusterOptions{
 		Client: client, Namespace: s.watchNamespace, PublishService: s.publish, DefaultCertificate: s.defaultCert, ConfigMap: s.config,
 		DefaultBackend: types.NamespacedName{Namespace: s.defaultBackend.Namespace, Name: s.defaultBackend.Service},
-		FieldManager:   fieldManager, Log: log.Named("cluster"),
-	}
-	if s.watchNamespace != "" {
-		// With Roles alone IngressClasses cannot be read: the one that we were told of is ours.
-		options.AssumedClass = &netv1.IngressClass{
-			ObjectMeta: metav1.ObjectMeta{Name: s.ingressClass},
-			Spec:       netv1.IngressClassSpec{Controller: class},
-		}
+		FieldManager:   fieldManager, Log: log.Named("cluster"), AssumedClass: s.assumedClass(),
 	}
 	c.source = k8s.NewCluster(options)
 	c.events = &k8s.Events{Client: client, Controller: class, Instance: k8s.PodName(), Log: log.Named("events")}
@@ -88,6 +78,26 @@ func newCluster(s settings, useKeys func(tickets.Keys), log *zap.Logger) (*clust
 		}
 	}
 	return c, nil
+}
+
+// controllerClass is the controller of the classes that are ours; the first where there are several.
+func (s *settings) controllerClass() string {
+	if len(s.controllerClasses) > 0 {
+		return s.controllerClasses[0]
+	}
+	return k8s.ControllerClass
+}
+
+// assumedClass is the class that is ours where one namespace is served: with Roles alone IngressClasses
+// cannot be read. It is nil where they can.
+func (s *settings) assumedClass() *netv1.IngressClass {
+	if s.watchNamespace == "" {
+		return nil
+	}
+	return &netv1.IngressClass{
+		ObjectMeta: metav1.ObjectMeta{Name: s.ingressClass},
+		Spec:       netv1.IngressClassSpec{Controller: s.controllerClass()},
+	}
 }
 
 // updated tells the writers of the present state.

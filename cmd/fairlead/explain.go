@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,9 +38,10 @@ func (l *looking) register(c *cobra.Command) {
 	f.StringVar(&l.manifests, "manifests", "", "look at the YAML `directory`'s objects")
 	f.StringVar(&l.kubeconfig, "kubeconfig", "", "look at the cluster that this `file` says how to reach")
 	f.StringVar(&l.apiserverHost, "apiserver-host", "", "`URL` of the API server, in place of what the kubeconfig says")
+	f.StringVar(&l.watchNamespace, "watch-namespace", "", "look at this `namespace` of the cluster only, as a controller with that flag does")
 	f.StringVar(&l.admin, "admin", "", "ask the running instance with this `URL` of its admin port")
 	f.StringVarP(&l.output, "output", "o", "text", "`format`: text or json")
-	f.StringVar(&l.controllerNamespace, "controller-namespace", "fairlead", "`namespace` of the controller's Pods")
+	f.StringVar(&l.controllerNamespace, "controller-namespace", "", "`namespace` of the controller's Pods (default: that of --watch-namespace, else fairlead)")
 	f.StringVar(&l.controllerSelector, "controller-selector", "app.kubernetes.io/name=fairlead", "`labels` of the controller's Pods")
 	l.registerTranslation(f)
 }
@@ -59,6 +61,9 @@ func (l *looking) check() (settings, explain.Controller, error) {
 	if sources > 1 {
 		bad.usage("--manifests, --kubeconfig and --admin each say where to look: give one")
 	}
+	if l.watchNamespace != "" && (l.manifests != "" || l.admin != "") {
+		bad.usage("--watch-namespace is for a cluster, not for --manifests or --admin")
+	}
 	if l.output != "text" && l.output != "json" {
 		bad.value("output", l.output, "text or json")
 	}
@@ -66,7 +71,7 @@ func (l *looking) check() (settings, explain.Controller, error) {
 	if err != nil {
 		bad.value("controller-selector", l.controllerSelector, "labels such as app.kubernetes.io/name=fairlead")
 	}
-	return s, explain.Controller{Namespace: l.controllerNamespace, Labels: set}, errors.Join(bad...)
+	return s, explain.Controller{Namespace: cmp.Or(l.controllerNamespace, l.watchNamespace, "fairlead"), Labels: set}, errors.Join(bad...)
 }
 
 // state reads the objects and makes of them what would serve.
@@ -229,7 +234,9 @@ func (a *asking) query(text string) url.Values {
 	if a.probe {
 		v.Set("probe", "true")
 	}
-	v.Set("controller-namespace", a.controllerNamespace)
+	if a.controllerNamespace != "" { // else the instance's own
+		v.Set("controller-namespace", a.controllerNamespace)
+	}
 	v.Set("controller-selector", a.controllerSelector)
 	return v
 }

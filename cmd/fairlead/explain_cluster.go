@@ -31,7 +31,8 @@ func clusterState(ctx context.Context, s settings, c explain.Controller) (explai
 		return explain.State{}, nil, fmt.Errorf("API client: %w", err)
 	}
 	source := k8s.NewCluster(k8s.ClusterOptions{
-		Client: client, DefaultCertificate: s.defaultCert, ConfigMap: s.config, Log: zap.NewNop(),
+		Client: client, Namespace: s.watchNamespace, DefaultCertificate: s.defaultCert, ConfigMap: s.config, Log: zap.NewNop(),
+		AssumedClass:   s.assumedClass(),
 		DefaultBackend: types.NamespacedName{Namespace: s.defaultBackend.Namespace, Name: s.defaultBackend.Service},
 	})
 	ctx, cancel := context.WithTimeout(ctx, loadTime)
@@ -59,10 +60,10 @@ func clusterState(ctx context.Context, s settings, c explain.Controller) (explai
 		}
 	}
 	snapshot := *source.Snapshot()
-	snapshot.Around = readAround(ctx, client, "", c.Namespace)
-	snapshot.Around.Refused = refusedTo(ctx, client, accountOf(snapshot.Around.Pods, c), "")
+	snapshot.Around = readAround(ctx, client, s.watchNamespace, c.Namespace)
+	snapshot.Around.Refused = refusedTo(ctx, client, c.Account(snapshot.Around.Pods), s.watchNamespace)
 	state, done := explain.Offline(&snapshot, s.translation(), nil)
-	state.Controller = c
+	state.Controller, state.OnlyNamespace = c, s.watchNamespace
 	return state, done, nil
 }
 

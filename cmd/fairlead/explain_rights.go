@@ -4,12 +4,8 @@ import (
 	"context"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
-
-	"github.com/fairlead-ingress/fairlead/k8s/explain"
 )
 
 // needed are the rights that routing needs. Secrets are not among them: they may be granted by
@@ -68,17 +64,4 @@ func may(ctx context.Context, client kubernetes.Interface, user string, right au
 		return false, err
 	}
 	return r.Status.Allowed, nil
-}
-
-// accountOf is the user that the controller's Pods are to the API server: by the first of them,
-// else by the name in deploy/.
-func accountOf(pods []*corev1.Pod, c explain.Controller) string {
-	account := "fairlead"
-	for _, p := range pods {
-		if p.Namespace == c.Namespace && labels.SelectorFromSet(c.Labels).Matches(labels.Set(p.Labels)) && p.Spec.ServiceAccountName != "" {
-			account = p.Spec.ServiceAccountName
-			break
-		}
-	}
-	return "system:serviceaccount:" + c.Namespace + ":" + account
 }

@@ -114,3 +114,28 @@ func TestExplainCluster(t *testing.T) {
 	}
 	Eventually(t, soon, "so does the instance of itself", func() bool { return ask().step("endpoints").Reason == "RightMissing" })
 }
+
+// TestExplainNamespace asks about an installation for one namespace, with the rights that it has itself.
+func TestExplainNamespace(t *testing.T) {
+	c := Start(t, Options{})
+	c.Kubectl(t, "apply", "-k", deployDir("overlays", "namespaced"))
+	c.Apply(t, site("default", "web")+slice("default", "web", c.Backend(t, "web")))
+	flags := func(kubeconfig string) []string {
+		return []string{"--kubeconfig", kubeconfig, "--watch-namespace", "default"}
+	}
+	own := c.ServiceAccount(t, "default", "fairlead")
+	e := c.command(t, append([]string{"explain", "--resolve", "web.example:80:192.0.2.1", "http://web.example/"}, flags(own)...)...)
+	if s := e.step("endpoints"); s.Verdict != "ok" {
+		t.Errorf("with its own rights: %+v", s)
+	}
+	for _, f := range c.command(t, append([]string{"doctor"}, flags(c.Kubeconfig)...)...).Findings {
+		if f.Reason == "RightMissing" {
+			t.Errorf("with the rights of deploy/: %+v", f)
+		}
+	}
+	c.Kubectl(t, "patch", "role", "fairlead", "--type=json", "-p", `[{"op": "replace", "path": "/rules", "value": []}]`)
+	s := c.command(t, append([]string{"explain", "--resolve", "web.example:80:192.0.2.1", "http://web.example/"}, flags(c.Kubeconfig)...)...).step("endpoints")
+	if want := "-n default --as system:serviceaccount:default:fairlead"; s.Reason != "RightMissing" || !strings.HasSuffix(s.Remedy, want) {
+		t.Errorf("without rights: %+v, want RightMissing and a remedy with %s", s, want)
+	}
+}

@@ -46,7 +46,7 @@ func (v *View) grant(right string) string {
 	if v.OnlyNamespace != "" {
 		role, scope = "Role of deploy/overlays/namespaced", "-n "+v.OnlyNamespace
 	}
-	return "grant it with the " + role + ", and look: kubectl auth can-i " + verb + " " + resource + " " + scope + " --as system:serviceaccount:" + v.Controller.Namespace + ":fairlead"
+	return "grant it with the " + role + ", and look: kubectl auth can-i " + verb + " " + resource + " " + scope + " --as " + v.Controller.Account(v.around.Pods)
 }
 
 // rights are the gaps that are not of one URL: what the controller may not write, and what

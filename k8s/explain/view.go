@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
@@ -46,6 +47,20 @@ type OpenPort struct {
 type Controller struct {
 	Namespace string
 	Labels    map[string]string
+}
+
+// Account is the user that the Pods are to the API server: by the ServiceAccount of the first of them that is
+// among pods, else by the name in deploy/.
+func (c Controller) Account(pods []*corev1.Pod) string {
+	c = c.withDefaults()
+	account := "fairlead"
+	for _, p := range pods {
+		if p.Namespace == c.Namespace && labels.SelectorFromSet(c.Labels).Matches(labels.Set(p.Labels)) && p.Spec.ServiceAccountName != "" {
+			account = p.Spec.ServiceAccountName
+			break
+		}
+	}
+	return "system:serviceaccount:" + c.Namespace + ":" + account
 }
 
 func (c Controller) withDefaults() Controller {
