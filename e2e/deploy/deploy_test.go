@@ -286,6 +286,9 @@ func TestChartRefuses(t *testing.T) {
 		`controller: {containerPort: {http: 80}}`:               "http",
 		`controller: {extraArgs: {--profiling: true}}`:          "profiling",
 		`controller: {controllerClasses: [example.com/x]}`:      "electionID",
+		`controller: {extraArgs: {configmap: shop/settings}}`:   "controller.config",
+		`controller: {extraArgs: {election-id: edge}}`:          "controller.electionID",
+		`controller: {extraArgs: {watch-namespace: shop}}`:      "controller.scope",
 		`controller: {image: {digest: "md5:abc"}}`:              "digest",
 		`controller: {allowSnippetAnnotations: true}`:           "allowSnippetAnnotations",
 		`controller: {admissionWebhooks: {enabled: true}}`:      "admissionWebhooks",
@@ -294,6 +297,27 @@ func TestChartRefuses(t *testing.T) {
 	} {
 		if _, err := helm(values); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want an error about %q", values, err, want)
+		}
+	}
+}
+
+// TestChartFlags: every flag that the chart gives is one that extraArgs refuses, so that none is given twice.
+func TestChartFlags(t *testing.T) {
+	helpers, err := os.ReadFile(filepath.Join(manifests, "helm", "fairlead", "templates", "_helpers.tpl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	workload, err := os.ReadFile(filepath.Join(manifests, "helm", "fairlead", "templates", "workload.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := regexp.MustCompile(`(?m)^        - --([a-z-]+)`).FindAllStringSubmatch(string(workload), -1)
+	if len(given) < 10 {
+		t.Fatalf("the chart gives %d flags", len(given))
+	}
+	for _, flag := range given {
+		if !strings.Contains(string(helpers), "\n"+flag[1]+": controller.") {
+			t.Errorf("the template fairlead.flags lacks %s", flag[1])
 		}
 	}
 }

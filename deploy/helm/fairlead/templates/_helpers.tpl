@@ -52,3 +52,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "fairlead.text" -}}
 {{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end }}
 {{- end }}
+
+{{/* The flags that have a value of their own, which rights, ports or objects depend on as well. */}}
+{{- define "fairlead.flags" -}}
+http-address: controller.containerPort.http
+https-address: controller.containerPort.https
+admin-address: controller.containerPort.admin
+configmap: controller.config
+controller-class: controller.controllerClasses
+drain-timeout: controller.drainTimeoutSeconds
+election-id: controller.electionID
+ingress-class: controller.ingressClass
+ingress-class-by-name: controller.ingressClassByName
+publish-service: controller.publishService
+publish-status-address: controller.publishStatusAddress
+shutdown-delay: controller.shutdownDelaySeconds
+watch-ingress-without-class: controller.watchIngressWithoutClass
+watch-namespace: controller.scope
+{{- end }}
