@@ -50,6 +50,7 @@ type Cluster struct {
 	pki       *pki
 	etcdPorts [2]int
 	apiserver *Process // nil while it is stopped
+	drops     atomic.Int32
 }
 
 // started counts the clusters of this process: each has a network of its own.
@@ -82,6 +83,12 @@ func Start(t testing.TB, o Options) *Cluster {
 		"--data-dir="+filepath.Join(c.dir, "etcd"), "--listen-client-urls="+client, "--advertise-client-urls="+client,
 		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer,
 		"--unsafe-no-fsync", "--log-level=warn")
+	// Whoever starts the API server again: it ends with the cluster, after all that needs it.
+	t.Cleanup(func() {
+		if c.apiserver != nil {
+			c.apiserver.end(t)
+		}
+	})
 	if !o.Stopped {
 		c.StartAPIServer(t)
 	}
@@ -94,10 +101,11 @@ func Start(t testing.TB, o Options) *Cluster {
 	return c
 }
 
-// StartAPIServer starts the API server and waits until it is ready.
+// StartAPIServer starts the API server and waits until it is ready. It runs as long as the cluster.
 func (c *Cluster) StartAPIServer(t testing.TB) {
 	t.Helper()
-	c.apiserver = startProcess(t, "kube-apiserver", binary(controlPlane), nil, "kube-apiserver",
+	var err error
+	c.apiserver, err = run("kube-apiserver", 0, binary(controlPlane), nil, "kube-apiserver",
 		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", c.etcdPorts[0]),
 		// Not loopback: that is where Services of the cluster find it.
 		"--advertise-address="+c.IP.String(), "--bind-address="+c.IP.String(), "--secure-port=6443",
@@ -109,6 +117,9 @@ func (c *Cluster) StartAPIServer(t testing.TB) {
 		"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction", "--allow-privileged",
 		"--kubelet-client-certificate="+c.pki.path("kubelet-client.crt"), "--kubelet-client-key="+c.pki.path("kubelet-client.key"),
 		"--kubelet-preferred-address-types=InternalIP", "--profiling=false")
+	if err != nil {
+		t.Fatal(err)
+	}
 	Eventually(t, 2*time.Minute, "the API server is ready", func() bool {
 		if c.apiserver.Ended() {
 			t.Fatalf("kube-apiserver ended:\n%s", tail(c.apiserver.Log(), 5000))

@@ -1,14 +1,12 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
 	"net/http"
-	"os/exec"
 	"reflect"
 	"slices"
 	"strings"
@@ -204,12 +202,8 @@ func (l *loadBalancer) program(rules map[string]string) error {
 	table := fmt.Sprintf("lb%d", l.cluster.number)
 	script := fmt.Sprintf("table inet %[1]s { chain out { type nat hook output priority -100; }; }\nflush chain inet %[1]s out\ntable inet %[1]s { chain out {\n%[2]s}; }\n",
 		table, text.String())
-	cmd := exec.Command("nft", "-f", "-")
-	cmd.Stdin = strings.NewReader(script)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("nft: %w: %s\n%s", err, out.String(), script)
+	if err := nft(script); err != nil {
+		return err
 	}
 	l.rules = text.String()
 	return nil

@@ -73,6 +73,17 @@ spec:
 `, namespace, name, replicas)
 }
 
+// callService is a Service "calls" for the gRPC of a webDeployment.
+func callService(namespace, deployment string) string {
+	return fmt.Sprintf(`
+apiVersion: v1
+kind: Service
+metadata: {name: calls, namespace: %[1]s}
+spec: {selector: {app: %[2]s}, ports: [{port: 80, targetPort: 8081, appProtocol: kubernetes.io/h2c}]}
+---
+`, namespace, deployment)
+}
+
 // webService is a Service of a webDeployment.
 func webService(namespace, name string) string {
 	return fmt.Sprintf(`

@@ -8,9 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
-	"slices"
 	"syscall"
 	"testing"
 
@@ -44,11 +42,14 @@ func Main(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	removeLeftovers()
 	if err := buildAll(); err != nil {
 		fatal(err)
 	}
 	status := runInside()
-	removeCgroups()
+	if err := removeTraces(os.Getpid()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
 	os.Exit(status)
 }
 
@@ -74,7 +75,11 @@ func runInside() int {
 	signal.Ignore(os.Interrupt)
 	cmd := exec.Command(self, os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), insideVariable+"=1")
+	dir := traces(os.Getpid())
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		fatal(err)
+	}
+	cmd.Env = append(os.Environ(), insideVariable+"=1", "TMPDIR="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	runtime.LockOSThread() // Pdeathsig is about the thread that started the process
 	err = cmd.Run()
@@ -86,28 +91,6 @@ func runInside() int {
 		fatal(fmt.Errorf("test in a network namespace of its own: %w", err))
 	}
 	return 0
-}
-
-// cgroupPrefix begins the names of the cgroups of nodes, where pid runs the tests.
-func cgroupPrefix(pid int) string { return fmt.Sprintf("fairlead-e2e-%d", pid) }
-
-// removeCgroups removes what nodes have left in /sys/fs/cgroup. No process is in there.
-func removeCgroups() {
-	for _, pattern := range []string{"*", "*/*", "*/*/*", "*/*/*/*"} {
-		found, _ := filepath.Glob(filepath.Join(cgroupRoot, pattern, cgroupPrefix(os.Getpid())+"-*"))
-		for _, group := range found {
-			var below []string
-			_ = filepath.WalkDir(group, func(path string, entry os.DirEntry, err error) error {
-				if err == nil && entry.IsDir() {
-					below = append(below, path)
-				}
-				return nil
-			})
-			for _, path := range slices.Backward(below) {
-				_ = os.Remove(path)
-			}
-		}
-	}
 }
 
 func fatal(err error) {

@@ -5,8 +5,14 @@ import (
 	"net"
 )
 
+// logDir is where the output of containers goes: a disk of its own, which FillDisk can fill.
+const (
+	logDir  = "/var/log/pods"
+	logSize = "256m" // what kubelet keeps of the Pods of a test is less
+)
+
 // stateDirs are the folders of a node that must lie on a disk.
-var stateDirs = []string{"/var/lib/kubelet", "/var/lib/containerd", "/var/lib/cni", "/var/log/pods", "/var/log/containers", "/etc/cni/net.d"}
+var stateDirs = []string{"/var/lib/kubelet", "/var/lib/containerd", "/var/lib/cni", "/var/log/containers", "/etc/cni/net.d"}
 
 // kubeletConfig wants the files of the authority, of the certificate and of its key.
 //

@@ -172,6 +172,7 @@ func mountNode(config nodeConfig) error {
 		mount("cgroup", filepath.Join(cgroupRoot, hierarchy), options)
 	}
 	mount("tmpfs", "/run", "mode=755")
+	mount("tmpfs", logDir, "mode=755,size="+logSize)
 	if err != nil {
 		return err
 	}

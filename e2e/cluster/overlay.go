@@ -3,9 +3,6 @@ package cluster
 import (
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -57,11 +54,5 @@ func connectOverlay(config nodeConfig, over netlink.Link) error {
 		}
 	}
 	// Nobody but nodes knows Pods: to everybody else they are their node.
-	rules := fmt.Sprintf("table ip overlay { chain out { type nat hook postrouting priority 100; ip saddr %[1]v ip daddr != %[1]v oifname %[2]s masquerade; }; }", config.AllPods[0], nodeLink)
-	cmd := exec.Command("nft", "-f", "-")
-	cmd.Stdin, cmd.Stderr = strings.NewReader(rules), os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("nft: %w: %s", err, rules)
-	}
-	return nil
+	return nft(fmt.Sprintf("table ip overlay { chain out { type nat hook postrouting priority 100; ip saddr %[1]v ip daddr != %[1]v oifname %[2]s masquerade; }; }", config.AllPods[0], nodeLink))
 }

@@ -41,12 +41,22 @@ func startNamespaced(t testing.TB, name, path string, env []string, args ...stri
 
 func launch(t testing.TB, name string, namespaces uintptr, path string, env []string, args ...string) *Process {
 	t.Helper()
+	p, err := run(name, namespaces, path, env, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.end(t) })
+	return p
+}
+
+// run starts a program that whoever calls it has to end.
+func run(name string, namespaces uintptr, path string, env []string, args ...string) (*Process, error) {
 	p := &Process{name: name, cmd: exec.Command(path, args...), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: namespaces}
 	if err := start(p.cmd); err != nil {
-		t.Fatalf("start %s: %v", name, err)
+		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() {
 		err := p.cmd.Wait()
@@ -55,13 +65,15 @@ func launch(t testing.TB, name string, namespaces uintptr, path string, env []st
 		p.mu.Unlock()
 		close(p.done)
 	}()
-	t.Cleanup(func() {
-		p.Kill()
-		if t.Failed() {
-			t.Logf("output of %s:\n%s", name, tail(p.Log(), 6000))
-		}
-	})
-	return p
+	return p, nil
+}
+
+// end kills the program and shows the output of one whose test has failed.
+func (p *Process) end(t testing.TB) {
+	p.Kill()
+	if t.Failed() {
+		t.Logf("output of %s:\n%s", p.name, tail(p.Log(), 6000))
+	}
 }
 
 // start starts a program that must not outlive the test, however that ends. The kernel ends it

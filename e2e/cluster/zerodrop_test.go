@@ -3,7 +3,9 @@ package cluster
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,8 +19,20 @@ type report struct {
 }
 
 func (r report) String() string {
-	return fmt.Sprintf("%6d requests, %d failed, %d slow %v, p50 %v, p99 %v, max %v; %d streams, %d closed", r.Requests, count(r.Failures),
-		count(r.Slow), r.Slow, r.P50.Round(100*time.Microsecond), r.P99.Round(100*time.Microsecond), r.Max.Round(time.Millisecond), r.Streams, count(r.Closed))
+	return fmt.Sprintf("%6d requests, %s, %d slow, p50 %v, p99 %v, max %v; %d streams, %s", r.Requests, causes("failed", r.Failures), count(r.Slow),
+		r.P50.Round(100*time.Microsecond), r.P99.Round(100*time.Microsecond), r.Max.Round(time.Millisecond), r.Streams, causes("closed", r.Closed))
+}
+
+// causes is "3 failed (2 of a cause, 1 of another)".
+func causes(what string, n map[string]int) string {
+	var each []string
+	for _, cause := range slices.Sorted(maps.Keys(n)) {
+		each = append(each, fmt.Sprintf("%d %s", n[cause], cause))
+	}
+	if each == nil {
+		return "0 " + what
+	}
+	return fmt.Sprintf("%d %s (%s)", count(n), what, strings.Join(each, ", "))
 }
 
 func count(causes map[string]int) int {
@@ -33,7 +47,7 @@ func count(causes map[string]int) int {
 // afterwards, and returns what clients met.
 func under(t *testing.T, f *Installed, settle time.Duration, do func()) report {
 	t.Helper()
-	p := startProcess(t, "steady", binary("steady"), nil, "-address", f.Address, "-host", "web.example", "-stream-host", "stream.example", "-rate", "150", "-streams", "4")
+	p := startProcess(t, "steady", binary("steady"), nil, "-address", f.Address, "-host", "web.example", "-stream-host", "stream.example", "-call-host", "calls.example", "-rate", "150", "-streams", "4")
 	Eventually(t, time.Minute, "the load has begun", func() bool {
 		if p.Ended() {
 			t.Fatalf("steady ended: %s", p.Log())
@@ -57,22 +71,7 @@ func under(t *testing.T, f *Installed, settle time.Duration, do func()) report {
 // to a backend of their own, which stays, since those to one that ends must end.
 func TestZeroDrop(t *testing.T) {
 	c := Start(t, Options{Nodes: 2})
-	c.Kubectl(t, "apply", "-k", deployDir("base"))
-	c.Kubectl(t, "create", "namespace", "shop")
-	crt, key := keyPair(t, "web.example")
-	c.Kubectl(t, "create", "secret", "tls", "web-tls", "-n", "shop", "--cert", crt, "--key", key)
-	web := strings.Replace(ingress("shop", "web", "fairlead", "web"), "  rules:", "  tls: [{hosts: [web.example], secretName: web-tls}]\n  rules:", 1)
-	web = strings.Replace(web, "name: web, namespace: shop}", `name: web, namespace: shop, annotations: {fairlead.dev/ssl-redirect: "false"}}`, 1)
-	c.Apply(t, webDeployment("shop", "web", 3)+webService("shop", "web")+web+
-		webDeployment("shop", "stream", 2)+webService("shop", "stream")+ingress("shop", "stream", "fairlead", "stream"))
-	c.Rollout(t, "kube-system", "deployment/coredns")
-	c.Rollout(t, "fairlead", "deployment/fairlead")
-	c.Rollout(t, "shop", "deployment/web")
-	c.Rollout(t, "shop", "deployment/stream")
-	f := c.Installed(t, "fairlead", "fairlead")
-	f.Serves(t, "web.example/")
-	f.Serves(t, "stream.example/")
-	t.Cleanup(func() { c.tellOf(t, "fairlead") })
+	f := installLoaded(t, c)
 	// A new replica's node gets traffic after the load balancer's next check.
 	const settled = 3 * time.Second
 
@@ -89,10 +88,18 @@ func TestZeroDrop(t *testing.T) {
 				c.Apply(t, c.Kubectl(t, "create", "secret", "tls", "web-tls", "-n", "shop", "--cert", crt, "--key", key, "--dry-run=client", "-o", "yaml"))
 			}
 		}},
-		{"the backend is rolled out", settled, func(t *testing.T) {
-			c.Kubectl(t, "rollout", "restart", "deployment/web", "-n", "shop")
+		{"the backend is rolled out", settled, func(t *testing.T) { restart(t, c, "shop", "deployment/web") }},
+		{"its Pods are killed, one by one", settled, func(t *testing.T) {
+			for _, pod := range strings.Fields(c.Kubectl(t, "get", "pods", "-n", "shop", "-l", "app=web", "-o", "name")) {
+				c.Kubectl(t, "delete", pod, "-n", "shop", "--grace-period=0", "--force")
+				c.Rollout(t, "shop", "deployment/web")
+			}
+		}},
+		{"it gets a preStop hook", settled, func(t *testing.T) {
+			c.Kubectl(t, "patch", "deployment", "web", "-n", "shop", "-p", `{"spec": {"template": {"spec": {"containers": [{"name": "web", "lifecycle": {"preStop": {"sleep": {"seconds": 3}}}}]}}}}`)
 			c.Rollout(t, "shop", "deployment/web")
 		}},
+		{"it is rolled out with that", 2 * settled, func(t *testing.T) { restart(t, c, "shop", "deployment/web") }},
 		{"the backend is scaled to one and back", settled, func(t *testing.T) {
 			for _, n := range []string{"1", "3"} {
 				c.Kubectl(t, "scale", "deployment/web", "-n", "shop", "--replicas="+n)
@@ -108,10 +115,7 @@ func TestZeroDrop(t *testing.T) {
 			c.Kubectl(t, "delete", "pod", pod, "-n", "fairlead", "--wait=false")
 			c.Rollout(t, "fairlead", "deployment/fairlead")
 		}},
-		{"Fairlead is rolled out", 14 * time.Second, func(t *testing.T) {
-			c.Kubectl(t, "rollout", "restart", "deployment/fairlead", "-n", "fairlead")
-			c.Rollout(t, "fairlead", "deployment/fairlead")
-		}},
+		{"Fairlead is rolled out", 14 * time.Second, func(t *testing.T) { restart(t, c, "fairlead", "deployment/fairlead") }},
 		{"a node is drained", 14 * time.Second, func(t *testing.T) {
 			// The streams' backends are left where they are, as they would end.
 			// Fairlead waits for the streams through the node, so kubectl is not waited for.
@@ -148,7 +152,63 @@ func TestZeroDrop(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a node is lost", func(t *testing.T) { lostNode(t, c, f, &table) })
 	t.Logf("what clients met:\n%s", table.String())
+}
+
+// installLoaded installs the base and the backends of the load that under makes.
+func installLoaded(t *testing.T, c *Cluster) *Installed {
+	t.Helper()
+	c.Kubectl(t, "apply", "-k", deployDir("base"))
+	c.Kubectl(t, "create", "namespace", "shop")
+	crt, key := keyPair(t, "web.example")
+	c.Kubectl(t, "create", "secret", "tls", "web-tls", "-n", "shop", "--cert", crt, "--key", key)
+	web := strings.Replace(ingress("shop", "web", "fairlead", "web"), "  rules:", "  tls: [{hosts: [web.example], secretName: web-tls}]\n  rules:", 1)
+	web = strings.Replace(web, "name: web, namespace: shop}", `name: web, namespace: shop, annotations: {fairlead.dev/ssl-redirect: "false"}}`, 1)
+	c.Apply(t, webDeployment("shop", "web", 3)+webService("shop", "web")+web+
+		webDeployment("shop", "stream", 2)+webService("shop", "stream")+ingress("shop", "stream", "fairlead", "stream")+
+		callService("shop", "stream")+ingress("shop", "calls", "fairlead", "calls"))
+	c.Rollout(t, "kube-system", "deployment/coredns")
+	c.Rollout(t, "fairlead", "deployment/fairlead")
+	c.Rollout(t, "shop", "deployment/web")
+	c.Rollout(t, "shop", "deployment/stream")
+	f := c.Installed(t, "fairlead", "fairlead")
+	f.Serves(t, "web.example/")
+	f.Serves(t, "stream.example/")
+	t.Cleanup(func() { c.tellOf(t, "fairlead") })
+	return f
+}
+
+func restart(t *testing.T, c *Cluster, namespace, object string) {
+	c.Kubectl(t, "rollout", "restart", object, "-n", namespace)
+	c.Rollout(t, namespace, object)
+}
+
+// lostNode takes the power from node2, with a replica of the product and Pods of the backends on it.
+// What was under way there is lost, and so is what the load balancer sends there before its checks fail;
+// after that nothing may be.
+func lostNode(t *testing.T, c *Cluster, f *Installed, table *strings.Builder) {
+	// Pods that were evicted from it have not come back by themselves.
+	for _, object := range []string{"fairlead fairlead", "shop web", "shop stream"} {
+		namespace, name, _ := strings.Cut(object, " ")
+		restart(t, c, namespace, "deployment/"+name)
+	}
+	for _, selector := range []string{"app.kubernetes.io/name=fairlead", "app=web"} {
+		on := c.Kubectl(t, "get", "pods", "-A", "-l", selector, "--field-selector=status.phase=Running", "-o", "jsonpath={.items[*].spec.nodeName}")
+		if !strings.Contains(on, "node1") || !strings.Contains(on, "node2") {
+			t.Fatalf("Pods of %s are on %s, want some on each node", selector, on)
+		}
+	}
+	lost := under(t, f, 40*time.Second, func() { c.Nodes[1].Kill() })
+	fmt.Fprintf(table, "%-40s %v\n", "a node is lost", lost)
+	after := under(t, f, 10*time.Second, func() {})
+	fmt.Fprintf(table, "%-40s %v\n", "after that", after)
+	if count(after.Failures)+count(after.Closed) > 0 {
+		t.Errorf("still lost when the loss was known: %v", after)
+	}
+	if share := float64(count(lost.Failures)) / float64(lost.Requests); share > 0.25 {
+		t.Errorf("%.0f %% of the requests lost: %v", 100*share, lost)
+	}
 }
 
 // churn makes, changes and deletes Ingresses for some seconds.

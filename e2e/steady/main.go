@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -49,8 +51,9 @@ func run() error {
 	address := flag.String("address", "", "`IP` of the proxy, with ports 80 and 443")
 	host := flag.String("host", "", "the requests are for")
 	streamHost := flag.String("stream-host", "", "the streams are for; none if empty")
+	callHost := flag.String("call-host", "", "streams of gRPC are for; none if empty")
 	rate := flag.Int("rate", 150, "requests a second: six tenths HTTP/1.1 over connections that are kept, three tenths HTTP/2 over TLS, one tenth a connection each")
-	streams := flag.Int("streams", 4, "WebSockets, and as many event streams over HTTP/1.1 and over HTTP/2")
+	streams := flag.Int("streams", 4, "WebSockets, and as many event streams over HTTP/1.1 and over HTTP/2, and streams of gRPC")
 	flag.Parse()
 	if *address == "" || *host == "" || *rate < 10 {
 		return fmt.Errorf("want -address, -host and -rate of 10 or more, got %q, %q and %d", *address, *host, *rate)
@@ -61,7 +64,7 @@ func run() error {
 	r := &recorder{report: Report{Failures: map[string]int{}, Slow: map[string]int{}, Closed: map[string]int{}}}
 	var running sync.WaitGroup
 	if *streamHost != "" {
-		if err := r.openStreams(ctx, &running, *address, *streamHost, *streams); err != nil {
+		if err := r.openStreams(ctx, &running, *address, *streamHost, *callHost, *streams); err != nil {
 			return err
 		}
 	}
@@ -143,7 +146,8 @@ func (r *recorder) attack(ctx context.Context, kind, url string, c *http.Client,
 
 func cause(result *vegeta.Result) string {
 	if result.Code != 0 {
-		return fmt.Sprintf("%d %.80s", result.Code, result.Body)
+		line, _, _ := strings.Cut(string(result.Body), "\n") // the next names the request
+		return fmt.Sprintf("%.80s", cmp.Or(line, fmt.Sprint(result.Code)))
 	}
 	return result.Error
 }

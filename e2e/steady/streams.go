@@ -3,20 +3,26 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
+	"net"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/coder/websocket"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/fairlead-ingress/fairlead/e2e/echo/chat"
 )
 
 // between is the time between two messages of a stream.
 const between = 250 * time.Millisecond
 
 // openStreams opens streams of each kind and follows them until ctx ends. It returns when each
-// has had a message.
-func (r *recorder) openStreams(ctx context.Context, running *sync.WaitGroup, address, host string, n int) error {
+// has had a message. Without callHost there are none of gRPC.
+func (r *recorder) openStreams(ctx context.Context, running *sync.WaitGroup, address, host, callHost string, n int) error {
 	kinds := map[string]func(context.Context, chan<- struct{}) error{
 		"WebSocket": func(ctx context.Context, m chan<- struct{}) error { return followSocket(ctx, address, host, m) },
 		"events over HTTP/1.1": func(ctx context.Context, m chan<- struct{}) error {
@@ -25,6 +31,9 @@ func (r *recorder) openStreams(ctx context.Context, running *sync.WaitGroup, add
 		"events over HTTP/2": func(ctx context.Context, m chan<- struct{}) error {
 			return followEvents(ctx, address, "https://"+host, m)
 		},
+	}
+	if callHost != "" {
+		kinds["gRPC"] = func(ctx context.Context, m chan<- struct{}) error { return followCall(ctx, address, callHost, m) }
 	}
 	for kind, follow := range kinds {
 		for range n {
@@ -80,6 +89,37 @@ func followSocket(ctx context.Context, address, host string, messages chan<- str
 			_, _, err = conn.Read(echo)
 		}
 		cancel()
+		if err != nil {
+			return err
+		}
+		messages <- struct{}{}
+		<-tick.C
+	}
+}
+
+// followCall sends messages over a stream of gRPC and waits for each to come back. The connection is
+// the stream's own, over TLS.
+func followCall(ctx context.Context, address, host string, messages chan<- struct{}) error {
+	conn, err := grpc.NewClient("passthrough:///"+host, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true})),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(address, "443"))
+		}))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := chat.Open(ctx, conn)
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(between)
+	defer tick.Stop()
+	for {
+		late := time.AfterFunc(10*time.Second, cancel)
+		_, err := stream.Echo("message")
+		late.Stop()
 		if err != nil {
 			return err
 		}

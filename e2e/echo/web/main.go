@@ -1,18 +1,22 @@
 // Command web is the backend of the tests with real Pods: it says who it is, and answers as
-// e2e/echo does where a request asks for more. After SIGTERM it serves on for $LINGER, a
-// duration of Go, then ends like net/http's servers do.
+// e2e/echo does where a request asks for more. Port 8080 is for HTTP/1.1, port 8081 for gRPC (e2e/echo/chat).
+// After SIGTERM it serves on for $LINGER, a duration of Go, then ends like net/http's servers do.
 package main
 
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/fairlead-ingress/fairlead/e2e/echo"
+	"github.com/fairlead-ingress/fairlead/e2e/echo/chat"
 )
 
 func main() {
@@ -36,8 +40,16 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	server := &http.Server{Addr: ":8080", Handler: echo.Backend{Name: name}}
-	served := make(chan error, 1)
+	calls := grpc.NewServer()
+	chat.Register(calls)
+	listener, err := net.Listen("tcp", ":8081")
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 2)
 	go func() { served <- server.ListenAndServe() }()
+	go func() { served <- calls.Serve(listener) }()
+	defer calls.Stop()
 	select {
 	case err := <-served:
 		return err
