@@ -39,12 +39,17 @@ type forwarder struct {
 	pool     *upstream.Pool
 	timeouts policy.Timeouts
 	retry    upstream.Retry
+	bodies   *bodyStore // nil: bodies are streamed
+	memory   int64      // how much of a body bodies holds in memory
 }
 
 // forwarder returns the last handler of a rule with the given policies, which may be nil.
 func (p *Proxy) forwarder(pool *upstream.Pool, policies *policy.Set) http.Handler {
 	f := &forwarder{p: p, pool: pool}
 	if policies != nil {
+		if policies.Buffer.Request {
+			f.bodies, f.memory = p.keeping(), policies.Buffer.Memory
+		}
 		f.timeouts, f.retry = policies.Timeouts, policies.Retry
 	}
 	return f
@@ -110,6 +115,15 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body.declareTrailers(out, r)
 		out.Body = body
 		defer body.release()
+		if f.bodies != nil && !streams(r) {
+			kept, err := f.bodies.keep(body, r.ContentLength, f.memory)
+			defer kept.release()
+			if err != nil {
+				f.failed(w, r, body, err)
+				return
+			}
+			kept.send(out, body)
+		}
 	} else {
 		out.Body = http.NoBody
 	}
@@ -122,6 +136,9 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}, attempts)
 	if attempts.Len() > 1 {
 		f.p.countRetries(writerOf(w), r, attempts)
+	}
+	if out.GetBody != nil && (attempts.Len() > 1 || r.ContentLength < 0) && x.Rule.Policies.Quirks.Has(policy.QuirkRequestBuffering) {
+		f.p.depends(policy.QuirkRequestBuffering, writerOf(w), r)
 	}
 	if err != nil {
 		f.failed(w, r, body, err)
@@ -214,5 +231,9 @@ func (f *forwarder) failed(w http.ResponseWriter, r *http.Request, body *request
 		return
 	}
 	reason, status := upstream.Reason(err)
+	if errors.Is(err, errNotKept) {
+		reason, status = "body-buffer-failed", http.StatusServiceUnavailable
+		w.Header().Set("Connection", "close")
+	}
 	fail(w, r, status, reason, err)
 }

@@ -43,14 +43,18 @@ type Proxy struct {
 	// ChallengeCertificate is for handshakes with the protocol acme-tls/1 alone; nil for a
 	// canonical name without a challenge. Nil: there are none.
 	ChallengeCertificate func(host string) *tls.Certificate
+	// Bodies limits what is kept of requests whose rules ask for their bodies to be read whole.
+	Bodies BodyLimits
 	// OnPanic is told of a panic in a handler, with the stack; nil for none.
 	OnPanic func(x *Exchange, value any, stack []byte)
 
-	policies policy.Env
-	table    atomic.Pointer[Table]
-	draining atomic.Bool
-	inFlight atomic.Int64
-	tunnels  tunnels
+	policies   policy.Env
+	makeBodies sync.Once
+	bodies     bodyStore // see keeping
+	table      atomic.Pointer[Table]
+	draining   atomic.Bool
+	inFlight   atomic.Int64
+	tunnels    tunnels
 }
 
 // New returns a Proxy without a table: it answers 503 to everything until Swap.
@@ -70,6 +74,15 @@ func (p *Proxy) SetReplicas(n int) { p.policies.SetReplicas(n) }
 
 // Replicas is what limits of all replicas together are divided by, at least 1.
 func (p *Proxy) Replicas() int { return p.policies.Replicas() }
+
+// keeping returns where bodies are kept.
+func (p *Proxy) keeping() *bodyStore {
+	p.makeBodies.Do(func() { p.bodies.BodyLimits = p.Bodies.withDefaults() })
+	return &p.bodies
+}
+
+// BodyCounts is what became of the bodies of requests that were to be read whole.
+func (p *Proxy) BodyCounts() BodyCounts { return p.keeping().counts() }
 
 // Drain makes every response from now on the last of its connection: HTTP/1 clients get
 // Connection: close, HTTP/2 clients GOAWAY. New connections are still served.

@@ -96,6 +96,7 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 	if in.issuing != nil {
 		in.proxy.Challenge, in.proxy.ChallengeCertificate = in.issuing.answers.HTTP, in.issuing.answers.TLSALPN
 	}
+	in.proxy.Bodies = s.bodyLimits(log)
 	in.proxy.OnPanic = func(x *proxy.Exchange, value any, stack []byte) {
 		log.Error("panic in a request", zap.String("request_id", x.RequestID), zap.String("host", x.Host),
 			zap.String("target", x.Target), zap.Any("panic", value), zap.ByteString("stack", stack))
@@ -112,6 +113,7 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 	}
 	metrics := observe.Options{
 		Version: buildVersion(), Table: in.proxy.Table, InFlight: in.proxy.InFlight, Tunnels: in.proxy.Tunnels, Replicas: in.proxy.Replicas,
+		Bodies: in.proxy.BodyCounts,
 		Synced: in.synced, Leader: in.leading, Problems: in.problemKinds, Certificates: in.expiries, AccessLog: in.accessLog,
 		TicketKeys: in.tickets.since, QuirkRequests: in.quirkRequests(),
 	}

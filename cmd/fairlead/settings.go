@@ -34,6 +34,7 @@ type settings struct {
 	config         types.NamespacedName
 	switches       policy.Switches
 	authority      issuer.Authority // of --acme
+	bodies         proxy.BodyLimits
 }
 
 // mistakes collects what is wrong with a command line.
@@ -79,6 +80,7 @@ func (o options) check() (settings, error) {
 	s.checkACME(&bad)
 	s.trusted = bad.prefixes("trusted-proxies", o.trustedProxies)
 	s.debug = bad.prefixes("debug-header-cidrs", o.debugClients)
+	s.checkBodies(&bad)
 	switch o.accessLog {
 	case "json", "nginx", "off":
 	default:

@@ -29,6 +29,8 @@ type Options struct {
 	Tunnels  func() int
 	// Replicas is what limits of all replicas together are divided by.
 	Replicas func() int
+	// Bodies is what became of the bodies of requests that were to be read whole.
+	Bodies func() proxy.BodyCounts
 	// TicketKeys is when the key that seals session tickets began to; zero while replicas share
 	// none.
 	TicketKeys func() time.Time

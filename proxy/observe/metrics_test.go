@@ -146,6 +146,7 @@ func everything(t testing.TB) *Metrics {
 		QuirkRequests: maps.All(map[string]uint64{"hsts-default": 7}),
 		Orders:        maps.All(map[string]uint64{"issued": 2}),
 		Issued:        func() (int, int) { return 2, 1 },
+		Bodies:        func() proxy.BodyCounts { return proxy.BodyCounts{File: 2} },
 	})
 	backend := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(backend.Close)

@@ -35,6 +35,28 @@ func registerState(r prometheus.Registerer, o Options) {
 		gauge("fairlead_limit_replicas", "Replicas that limits of all together are divided by.",
 			func() float64 { return float64(o.Replicas()) })
 	}
+	if o.Bodies != nil {
+		r.MustRegister(collected{
+			desc: prometheus.NewDesc("fairlead_request_bodies_buffered_total",
+				"Bodies of requests that were to be read before a backend gets them, by where they were kept.", []string{"result"}, nil),
+			kind: prometheus.CounterValue,
+			each: func(emit func(float64, ...string)) {
+				c := o.Bodies()
+				emit(float64(c.Memory), "memory")
+				emit(float64(c.File), "file")
+				emit(float64(c.Streamed), "streamed")
+				emit(float64(c.Failed), "failed")
+			},
+		}, collected{
+			desc: prometheus.NewDesc("fairlead_request_body_buffer_bytes",
+				"Bytes of such bodies that are held now.", []string{"in"}, nil),
+			each: func(emit func(float64, ...string)) {
+				c := o.Bodies()
+				emit(float64(c.MemoryBytes), "memory")
+				emit(float64(c.FileBytes), "file")
+			},
+		})
+	}
 	if o.Leader != nil {
 		gauge("fairlead_leader", "1 when this replica writes Events and status.",
 			func() float64 {

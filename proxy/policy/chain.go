@@ -90,6 +90,7 @@ var chain = [...]feature{
 	backend,    // no handlers: they say where and how the last one, the proxy's, forwards
 	timeouts,
 	retries,
+	buffering,
 	ciphers,    // of the connection, before there is a request
 	errorPages, // what gives an answer asks it, wherever that is in the chain
 	acme,

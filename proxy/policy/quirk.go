@@ -34,6 +34,7 @@ const (
 	QuirkAuthKeysAlone
 	QuirkRetryTimeouts
 	QuirkRetrySame
+	QuirkRequestBuffering
 	QuirkConnectTimeout
 	QuirkBackendSNI
 	QuirkSchemeFields
@@ -113,6 +114,9 @@ var quirks = [numQuirks]quirk{
 	},
 	QuirkRetrySame: {
 		name: "retry-same-endpoint", doc: "where no other endpoint is left, those that had a request get it again, as often as proxy-next-upstream-tries allows",
+	},
+	QuirkRequestBuffering: {
+		name: "request-buffering-default", doc: "the bodies of requests are read before a backend gets them where proxy-request-buffering is not set; counted are those that got a length by it, or were sent again",
 	},
 	QuirkConnectTimeout: {
 		name: "connect-timeout-default", doc: "connections to endpoints are given up after 5 seconds where proxy-connect-timeout is not set",

@@ -65,6 +65,7 @@ type Set struct {
 	Backend  Backend
 	Timeouts Timeouts
 	Retry    upstream.Retry
+	Buffer   Buffer
 	Errors   Errors
 	// Ciphers are those of TLS 1.2 for the host; nil leaves that to the Listener.
 	Ciphers []uint16
