@@ -57,7 +57,7 @@ func newAdmin(address string, in *instance) (*admin, error) {
 	mux.HandleFunc("GET /debug/certs", in.serveCerts)
 	mux.HandleFunc("GET /debug/quirks", in.serveQuirks)
 	mux.HandleFunc("GET /debug/explain", in.serveExplain)
-	mux.Handle("POST /debug/explain", new(http.CrossOriginProtection).Handler(http.HandlerFunc(in.serveExplain)))
+	mux.HandleFunc("POST /debug/explain", in.serveExplain)
 	if in.profiling {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
@@ -65,7 +65,7 @@ func newAdmin(address string, in *instance) (*admin, error) {
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	a.server = &http.Server{Handler: notFromTheDataPlane(alsoAt(in.foreign.healthPath, ready, mux)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 60 * time.Second}
+	a.server = &http.Server{Handler: notFromTheDataPlane(ownPages(alsoAt(in.foreign.healthPath, ready, mux))), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 60 * time.Second}
 	return a, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -61,11 +62,18 @@ func ParseURL(text string) (*url.URL, error) {
 		return nil, fmt.Errorf("URL %q: the scheme is %q, want http or https", given, u.Scheme)
 	case u.Hostname() == "":
 		return nil, fmt.Errorf("URL %q has no host", given)
+	case u.Port() != "" && !validPort(u.Port()):
+		return nil, fmt.Errorf("URL %q: port %s is not one of 1 to 65535", given, u.Port())
 	case u.User != nil:
 		return nil, fmt.Errorf("URL %q has a user: want a header Authorization instead", u.Redacted())
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return u, nil
+}
+
+func validPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
 }
 
 // port is that of the URL, also where it is not written.

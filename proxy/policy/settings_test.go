@@ -47,6 +47,9 @@ func TestParseConfig(t *testing.T) {
 		{"use-forwarded-headers", "si", Invalid, "want true or false"},
 		{"forwarded-for-header", "X Y", Invalid, "want the name of a header field"},
 		{"proxy-real-ip-cidr", "10.0.0.0/99", Invalid, "want addresses or CIDRs"},
+		{"proxy-real-ip-cidr", ",", Invalid, "got none"},
+		{"proxy-real-ip-cidr", " , ,", Invalid, "got none"},
+		{"proxy-real-ip-cidr", " ", 0, ""},
 		{"worker-processes", "4", NoEffect, "GOMAXPROCS"},
 		{"allow-snippet-annotations", "false", 0, ""},
 		{"allow-snippet-annotations", "true", NoEffect, "never executed"},
@@ -87,6 +90,8 @@ func TestTrust(t *testing.T) {
 		"on, a public peer":       {map[string]string{"use-forwarded-headers": "true"}, "192.0.2.1", false, ""},
 		"anybody, written out":    {map[string]string{"use-forwarded-headers": "true", "proxy-real-ip-cidr": "0.0.0.0/0"}, "192.0.2.1", true, ""},
 		"a list with a mistake":   {map[string]string{"use-forwarded-headers": "true", "proxy-real-ip-cidr": "10.0.0.0/8,y"}, "10.1.1.1", false, ""},
+		"commas alone":            {map[string]string{"use-forwarded-headers": "true", "proxy-real-ip-cidr": ","}, "10.1.1.1", false, ""},
+		"an empty list is none":   {map[string]string{"use-forwarded-headers": "true", "proxy-real-ip-cidr": " "}, "10.1.1.1", true, ""},
 		"a field of another name": {map[string]string{"use-forwarded-headers": "true", "forwarded-for-header": "cf-connecting-ip"}, "10.1.1.1", true, "Cf-Connecting-Ip"},
 	} {
 		g, _ := ParseConfig(tt.config, nil)

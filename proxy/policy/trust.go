@@ -23,7 +23,7 @@ var (
 	}
 	realIPCIDR = Key{
 		Name: "proxy-real-ip-cidr", GlobalOnly: true, Class: Tuning, Value: "addresses and CIDRs, separated by commas", Default: "private addresses",
-		Doc: "the proxies in front of us that use-forwarded-headers believes, in all that they say; 0.0.0.0/0 believes anybody and must be written out",
+		Doc: "the proxies in front of us that use-forwarded-headers believes, in all that they say; 0.0.0.0/0 believes anybody and must be written out. A list with a mistake, or of commas alone, believes nobody; an empty one is none",
 	}
 	forwardedFor = Key{
 		Name: "forwarded-for-header", GlobalOnly: true, Value: "field name", Default: "X-Forwarded-For",
@@ -37,6 +37,11 @@ var trust = part{
 	read: func(r *reader, g *Global) {
 		want := r.boolean(useForwarded, false)
 		from, good := r.prefixes(realIPCIDR)
+		_, said := r.text(realIPCIDR)
+		if said && good && len(from) == 0 {
+			r.bad(realIPCIDR, "want addresses or CIDRs, got none")
+			good = false
+		}
 		field := r.fieldName(forwardedFor)
 		if !want || !good {
 			return // a list with a mistake is believed for nobody
@@ -44,7 +49,7 @@ var trust = part{
 		if field != "X-Forwarded-For" {
 			g.Trust.ForwardedFor = field
 		}
-		if _, ok := r.text(realIPCIDR); !ok {
+		if !said {
 			from = privateAddresses()
 		}
 		g.Trust.Proxies = from
