@@ -21,7 +21,7 @@ func stressed(most int) int {
 	if raceEnabled && !proxytest.Soaking() {
 		return most / 10
 	}
-	return proxytest.Requests(most)
+	return proxytest.Requests(most, testing.Short())
 }
 
 // D3: a server that closes connections whenever it likes, most of them while they are idle. A

@@ -132,7 +132,7 @@ func TestRetryStalePost(t *testing.T) {
 // D3: endpoints close connections whenever they like. Every GET succeeds, hardly a POST
 // fails, and no request is executed twice.
 func TestNeverTwice(t *testing.T) {
-	requests := proxytest.Requests(3000)
+	requests := proxytest.Requests(3000, testing.Short())
 	var (
 		mu       sync.Mutex
 		executed = make(map[string]int)
@@ -230,7 +230,7 @@ func TestUnsolicited(t *testing.T) {
 		}
 	}})
 	p := newTestPool(t, Options{RetryBudget: 1}, HTTP, b.Addr())
-	requests := proxytest.Requests(2000)
+	requests := proxytest.Requests(2000, testing.Short())
 	for i := range requests {
 		req := request(t, "GET", "/", nil)
 		id := fmt.Sprint(i)
