@@ -149,6 +149,10 @@ func (l *live) ask(method, url string, body string, fields ...string) *http.Resp
 	}
 	for _, f := range fields {
 		name, value, _ := strings.Cut(f, ": ")
+		if name == "Transfer-Encoding" {
+			r.TransferEncoding = []string{value} // which Header cannot ask for
+			continue
+		}
 		r.Header.Add(name, value)
 	}
 	resp, err := l.client.Do(r)

@@ -76,6 +76,14 @@ var quirkCases = []quirkCase{
 		name: "retry-same-endpoint", keys: map[string]string{"proxy-next-upstream": "http_503", "proxy-next-upstream-tries": "2"},
 		handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, on: "503", off: "503",
 	},
+	{
+		name: "request-buffering-default", method: "POST", body: "x", fields: []string{"Transfer-Encoding: chunked"},
+		handler: func(w http.ResponseWriter, r *http.Request) {
+			if r.ContentLength < 0 {
+				w.WriteHeader(http.StatusLengthRequired)
+			}
+		}, on: "200", off: "411", spared: "http://a.example/",
+	},
 	{name: "canary-names", keys: map[string]string{"canary": "true", "canary-by-cookie": "lane"}, fields: []string{"Cookie: LANE=always"}, on: "200", off: "200"},
 }
 
