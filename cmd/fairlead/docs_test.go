@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -37,6 +38,13 @@ func TestFailureModesAreTested(t *testing.T) {
 	for _, m := range named {
 		if !have[string(m[1])] {
 			t.Errorf("docs/failure-modes.md names %s, and there is no such test", m[1])
+		}
+	}
+	for prefix, last := range map[string]int{"C": 15, "R": 10} {
+		for n := 1; n <= last; n++ {
+			if row := fmt.Sprintf("\n| %s%d |", prefix, n); !strings.Contains(string(page), row) {
+				t.Errorf("docs/failure-modes.md lacks the row %s%d", prefix, n)
+			}
 		}
 	}
 }
