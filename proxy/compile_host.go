@@ -45,8 +45,12 @@ func (r *Rule) identity() identity {
 	return identity{r.Path, r.Origin.Namespace, r.Origin.Name, r.PathType, r.Backend}
 }
 
+// Compiled counts the hosts that were compiled: each once, and again when its rules changed.
+func (p *Proxy) Compiled() uint64 { return p.compiled.Load() }
+
 // compileHost compiles h. The rules that are in before, which may be nil, keep their routes.
 func (p *Proxy) compileHost(h *HostRules, before *compiledHost) *compiledHost {
+	p.compiled.Add(1)
 	made := &compiledHost{rules: h, routes: make([]*route, len(h.Rules)), terms: termsOf(h)}
 	same, equal := before.index()
 	seen := make(map[upstream.Key]struct{})

@@ -52,6 +52,7 @@ type Proxy struct {
 	makeBodies sync.Once
 	bodies     bodyStore // see keeping
 	table      atomic.Pointer[Table]
+	compiled   atomic.Uint64 // see Compiled
 	draining   atomic.Bool
 	inFlight   atomic.Int64
 	tunnels    tunnels

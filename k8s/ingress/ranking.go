@@ -98,6 +98,7 @@ func (t *Translator) claim(s *Snapshot, sameSettings bool) (gone, fresh []*entry
 		read(&t.options, s, &t.hosts, t.settings, e)
 		t.note(e)
 	}
+	t.read.Add(uint64(len(fresh)))
 	return gone, fresh
 }
 

@@ -5,6 +5,7 @@ package ingress
 
 import (
 	"crypto/tls"
+	"sync/atomic"
 	"time"
 
 	netv1 "k8s.io/api/networking/v1"
@@ -43,8 +44,13 @@ type Result struct {
 // influence on what a Result says. It is not safe for concurrent use.
 type Translator struct {
 	options Options
+	read    atomic.Uint64
 	state
 }
+
+// Read counts the Ingresses that were read: each once, and again when it or what its rules depend
+// on changed. It may be called at any time.
+func (t *Translator) Read() uint64 { return t.read.Load() }
 
 // state is what a Translator knows of the last Snapshot.
 type state struct {

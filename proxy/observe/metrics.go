@@ -23,6 +23,8 @@ type Options struct {
 
 	// Table is the live table. When it is nil, series are kept for ever.
 	Table func() *proxy.Table
+	// Read and Compiled count the Ingresses and the hosts that changes were made of.
+	Read, Compiled func() uint64
 	// InFlight is the number of requests that are being served, Tunnels that of the open
 	// WebSocket connections.
 	InFlight func() int

@@ -137,6 +137,8 @@ func everything(t testing.TB) *Metrics {
 		InFlight:      func() int { return 3 },
 		Tunnels:       func() int { return 2 },
 		Replicas:      func() int { return 3 },
+		Read:          func() uint64 { return 1 },
+		Compiled:      func() uint64 { return 1 },
 		TicketKeys:    func() time.Time { return time.Unix(1_900_000_000, 0) },
 		Synced:        func() time.Time { return time.Now().Add(-time.Minute) },
 		Leader:        func() bool { return true },
@@ -267,6 +269,7 @@ func TestState(t *testing.T) {
 	p, m := newProxy(t, Options{
 		Leader: func() bool { return leader },
 		Synced: func() time.Time { return synced },
+		Read:   func() uint64 { return 7 }, Compiled: func() uint64 { return 8 },
 		Problems: func(yield func(string, string) bool) {
 			for _, p := range problems {
 				if !yield(p[0], p[1]) {
@@ -277,6 +280,7 @@ func TestState(t *testing.T) {
 	})
 	check(t, m, map[string]float64{
 		"fairlead_leader": 0, "fairlead_config_age_seconds": -1, "fairlead_table_generation": 0, "fairlead_table_routes": 0,
+		"fairlead_config_ingresses_read_total": 7, "fairlead_config_hosts_compiled_total": 8,
 		`fairlead_problems{reason="ServiceNotFound",severity="error"}`: 2,
 		`fairlead_problems{reason="HostConflict",severity="warning"}`:  1,
 		"fairlead_requests_in_flight":                                  -1,

@@ -137,11 +137,17 @@ func registerState(r prometheus.Registerer, o Options) {
 			},
 		})
 	}
+	counter := func(name, help string, value func() uint64) {
+		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
+			func() float64 { return float64(value()) }))
+	}
+	if o.Read != nil {
+		counter("fairlead_config_ingresses_read_total", "Ingresses that were read for changes of the configuration.", o.Read)
+	}
+	if o.Compiled != nil {
+		counter("fairlead_config_hosts_compiled_total", "Hosts that were compiled for changes of the configuration.", o.Compiled)
+	}
 	if l := o.AccessLog; l != nil {
-		counter := func(name, help string, value func() uint64) {
-			r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
-				func() float64 { return float64(value()) }))
-		}
 		counter("fairlead_access_log_lines_total", "Lines of the access log that were written.", l.Written)
 		counter("fairlead_access_log_dropped_total",
 			"Lines of the access log that were lost, because its writer did not keep up or failed.", l.Dropped)
