@@ -160,7 +160,7 @@ func (r *reader) slashes() {
 		if rule.PathType != router.Exact || path == rule.Path || path == "" || r.serves(rule.Host, path) {
 			continue
 		}
-		set := policy.Set{Quirks: r.policies.Quirks, HSTS: r.policies.HSTS, Slash: policy.SlashAlways, Blocking: r.policies.Blocking}
+		set := policy.Set{Quirks: r.policies.Quirks, HSTS: r.policies.HSTS, Slash: policy.SlashAlways, Blocking: r.policies.Blocking, NotLogged: r.policies.NotLogged}
 		r.add(&proxy.Rule{Host: rule.Host, Path: path, PathType: router.Exact, Answer: noRoute, Policies: r.hostPolicies(rule.Host, set)})
 	}
 }

@@ -98,9 +98,9 @@ func NewAccessLog(w io.Writer, o AccessLogOptions) *AccessLog {
 }
 
 // Route returns the recorder that writes the lines of a rule; nil stands for what no rule
-// matches. A nil AccessLog returns nil.
+// matches. A nil AccessLog returns nil, and so does a rule that is not logged.
 func (l *AccessLog) Route(rule *proxy.Rule) proxy.Recorder {
-	if l == nil {
+	if l == nil || rule != nil && rule.Policies != nil && rule.Policies.NotLogged {
 		return nil
 	}
 	text := newRuleText(rule)

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
 )
@@ -263,5 +264,32 @@ func BenchmarkAccessLog(b *testing.B) {
 				b.Fatal(err)
 			}
 		})
+	}
+}
+
+// A rule that is not logged is counted all the same.
+func TestRuleThatIsNotLogged(t *testing.T) {
+	var out output
+	log := NewAccessLog(&out, AccessLogOptions{})
+	p, m := newProxy(t, Options{AccessLog: log})
+	p.Observer = Observer{Metrics: m, Log: log}
+	quiet := answering("shop", "quiet", "quiet.example", 503)
+	quiet.Policies = &policy.Set{NotLogged: true}
+	serve(p, quiet, answering("shop", "loud", "loud.example", 503))
+	get(p, "quiet.example", "/")
+	get(p, "loud.example", "/")
+	if err := log.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if lines := out.lines(); len(lines) != 1 || !strings.Contains(lines[0], "loud.example") {
+		t.Errorf("the lines are %q", lines)
+	}
+	for _, c := range m.Counts() {
+		if c.Ingress != "" && c.Requests != 1 {
+			t.Errorf("counted %+v", c)
+		}
+	}
+	if (Observer{Log: log}).Route(quiet) != nil {
+		t.Error("a recorder that records nothing")
 	}
 }

@@ -25,6 +25,9 @@ func (o Observer) Route(rule *proxy.Rule) proxy.Recorder {
 		return o.Log.Route(rule)
 	}
 	count, log := o.Metrics.Route(rule), o.Log.Route(rule)
+	if log == nil {
+		return count
+	}
 	return func(x *proxy.Exchange) {
 		count(x)
 		log(x)

@@ -18,7 +18,7 @@ var acme = feature{
 		}
 		b, err := strconv.ParseBool(v)
 		if err != nil {
-			r.bad(acmeKey, "want true or false, got %q", v)
+			r.bad(acmeKey, "want true or false, got %.80q", v)
 			return
 		}
 		s.ACME = &b

@@ -76,7 +76,7 @@ var errNoAffinity = errors.New("affinity is not cookie")
 func readAffinity(r *reader, s *Set) {
 	kind, ok := r.text(affinityKey)
 	if ok && kind != "cookie" {
-		r.bad(affinityKey, "want cookie, got %q", kind)
+		r.bad(affinityKey, "want cookie, got %.80q", kind)
 	}
 	if kind != "cookie" {
 		for _, k := range sessionKeys {
@@ -96,7 +96,7 @@ func readAffinity(r *reader, s *Set) {
 		if httpguts.ValidHeaderFieldName(v) { // the same characters
 			a.Name = v
 		} else {
-			r.bad(cookieName, "want the name of a cookie, got %q", v)
+			r.bad(cookieName, "want the name of a cookie, got %.80q", v)
 		}
 	}
 	a.Path = r.attribute(cookiePath)
@@ -107,7 +107,7 @@ func readAffinity(r *reader, s *Set) {
 	case "", "None", "Lax", "Strict":
 		a.SameSite = v
 	default:
-		r.bad(cookieSite, "want None, Lax or Strict, got %q", v)
+		r.bad(cookieSite, "want None, Lax or Strict, got %.80q", v)
 	}
 	a.Secure = r.boolean(cookieSecure, false)
 	if r.boolean(cookieFailure, false) {
@@ -120,7 +120,7 @@ func (r *reader) attribute(k Key) string {
 	v, _ := r.text(k)
 	for i := range len(v) {
 		if c := v[i]; c <= ' ' || c >= 0x7f || c == ';' {
-			r.bad(k, "want text without spaces and semicolons, got %q", v)
+			r.bad(k, "want text without spaces and semicolons, got %.80q", v)
 			return ""
 		}
 	}
@@ -135,7 +135,7 @@ func (r *reader) age(k Key) string {
 	}
 	n, err := strconv.ParseInt(v, 10, 32)
 	if err != nil {
-		r.bad(k, "want a number of seconds, got %q", v)
+		r.bad(k, "want a number of seconds, got %.80q", v)
 		return ""
 	}
 	return strconv.FormatInt(n, 10)

@@ -64,12 +64,12 @@ func readBasicAuth(r *reader, s *Set) {
 		r.bad(authType, "digest authentication is not supported, want basic")
 		return
 	case !strings.EqualFold(kind, "basic"):
-		r.bad(authType, "want basic, got %q", kind)
+		r.bad(authType, "want basic, got %.80q", kind)
 		return
 	}
 	realm, _ := r.text(authRealm)
 	if !realms.MatchString(realm) {
-		r.bad(authRealm, "want letters, digits, spaces and simple punctuation, got %q", realm)
+		r.bad(authRealm, "want letters, digits, spaces and simple punctuation, got %.80q", realm)
 	}
 	layout := r.oneOf(secretType, "auth-file", "auth-file", "auth-map")
 	name, ok := r.text(authSecret)

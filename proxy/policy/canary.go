@@ -69,7 +69,7 @@ func readCanary(r *reader, s *Set) {
 	s.Canary = c
 	if name, ok := r.text(canaryHeader); ok {
 		if !httpguts.ValidHeaderFieldName(name) {
-			r.bad(canaryHeader, "want the name of a header, got %q", name)
+			r.bad(canaryHeader, "want the name of a header, got %.80q", name)
 		} else {
 			if r.quirks.Has(QuirkCanaryNames) && strings.Contains(name, "_") {
 				name, c.FoldHeader = strings.ReplaceAll(name, "_", "-"), true // nginx's variables know no difference
@@ -96,7 +96,7 @@ func readCanary(r *reader, s *Set) {
 	}
 	if name, ok := r.text(canaryCookie); ok {
 		if !httpguts.ValidHeaderFieldName(name) { // the same characters
-			r.bad(canaryCookie, "want the name of a cookie, got %q", name)
+			r.bad(canaryCookie, "want the name of a cookie, got %.80q", name)
 		} else {
 			c.Cookie = name
 		}

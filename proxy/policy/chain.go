@@ -89,6 +89,7 @@ var chain = [...]feature{
 	backendTLS, // of the connections, as what follows is
 	backend,    // no handlers: they say where and how the last one, the proxy's, forwards
 	timeouts,
+	accessLog, // of what comes of a request, whoever answered it
 	retries,
 	buffering,
 	ciphers,    // of the connection, before there is a request

@@ -53,7 +53,7 @@ var cors = feature{
 		for _, o := range r.list(corsOrigin) {
 			o = strings.ToLower(o)
 			if o != "*" && !corsOrigins.MatchString(o) {
-				r.bad(corsOrigin, "want origins such as https://app.example or https://*.example, got %q", o)
+				r.bad(corsOrigin, "want origins such as https://app.example or https://*.example, got %.80q", o)
 				continue
 			}
 			c.Origins = append(c.Origins, o)
@@ -64,7 +64,7 @@ var cors = feature{
 		words := func(k Key, to *string) {
 			if v, ok := r.text(k); ok {
 				if !corsWords.MatchString(v) {
-					r.bad(k, "want names, separated by commas, got %q", v)
+					r.bad(k, "want names, separated by commas, got %.80q", v)
 				} else if v != "*" || k.Name != corsHeaders.Name || !r.byQuirk(QuirkCORSHeaders) {
 					*to = v
 				}

@@ -157,7 +157,7 @@ func (r *reader) externalAuth(k *authKeys) *ExternalAuth {
 	a.URL = r.urlTemplate(k.url, address)
 	if m, ok := r.text(k.method); ok {
 		if !slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, m) {
-			r.bad(k.method, "want a method such as GET, HEAD or POST, got %q", m)
+			r.bad(k.method, "want a method such as GET, HEAD or POST, got %.80q", m)
 		}
 		a.Method = m
 	}
@@ -166,13 +166,13 @@ func (r *reader) externalAuth(k *authKeys) *ExternalAuth {
 	}
 	if v, ok := r.text(k.signParam); ok {
 		if v != escapeAll(v) {
-			r.bad(k.signParam, "want a name of letters, digits and -._~, got %q", v)
+			r.bad(k.signParam, "want a name of letters, digits and -._~, got %.80q", v)
 		}
 		a.SignInParam = v
 	}
 	for _, name := range r.list(k.fields) {
 		if !httpguts.ValidHeaderFieldName(name) {
-			r.bad(k.fields, "want names of header fields, got %q", name)
+			r.bad(k.fields, "want names of header fields, got %.80q", name)
 			continue
 		}
 		a.Response = append(a.Response, http.CanonicalHeaderKey(name))

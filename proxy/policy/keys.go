@@ -25,7 +25,6 @@ var keys = [...]key{
 	{"client-max-body-size", Unknown, "", "there was never such a key; ingress-nginx has proxy-body-size"},
 	{"configuration-snippet", Refused, "#", "raw nginx configuration, which may deny access"},
 	{"connection-proxy-header", LeftOut, "keep-alive ''", "Connection header for the upstream"},
-	{"enable-access-log", LeftOut, "true", "access log"},
 	{"enable-influxdb", Unknown, "false", "it was removed"},
 	{"enable-modsecurity", Refused, "false", "web application firewall"},
 	{"enable-opentelemetry", LeftOut, "false", "tracing"},

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -104,7 +105,13 @@ func (r *reader) bad(k Key, format string, args ...any) {
 	r.judge(k, k.Class.outcome(), fmt.Errorf(format, args...))
 }
 
+// maxFinding bounds the text about a value, which may be long.
+const maxFinding = 1000
+
 func (r *reader) judge(k Key, o Outcome, err error) {
+	if text := err.Error(); len(text) > maxFinding {
+		err = errors.New(strings.ToValidUTF8(text[:maxFinding], "") + "...")
+	}
 	a, ok := r.find(k)
 	if !ok {
 		a.name = NginxPrefix + k.Name
@@ -156,7 +163,7 @@ func (r *reader) given(k Key) (b, ok bool) {
 	}
 	b, err := strconv.ParseBool(v)
 	if err != nil {
-		r.bad(k, "want true or false, got %q", v)
+		r.bad(k, "want true or false, got %.80q", v)
 		if k, ok := r.fall(k); ok {
 			return r.given(k)
 		}
@@ -190,7 +197,7 @@ func (r *reader) number(k Key, low, high int) (n int, ok bool) {
 	}
 	n, err := strconv.Atoi(v)
 	if err != nil || n < low || n > high {
-		r.bad(k, "want a number from %d to %d, got %q", low, high, v)
+		r.bad(k, "want a number from %d to %d, got %.80q", low, high, v)
 		if k, ok := r.fall(k); ok {
 			return r.number(k, low, high)
 		}
@@ -210,7 +217,7 @@ func (r *reader) oneOf(k Key, or string, words ...string) string {
 			return w
 		}
 	}
-	r.bad(k, "want one of %s, got %q", strings.Join(words, ", "), v)
+	r.bad(k, "want one of %s, got %.80q", strings.Join(words, ", "), v)
 	if k, ok := r.fall(k); ok {
 		return r.oneOf(k, or, words...)
 	}
@@ -236,13 +243,13 @@ func (r *reader) prefixes(k Key) ([]netip.Prefix, bool) {
 	for _, e := range r.list(k) {
 		p, err := parsePrefix(e)
 		if err != nil {
-			wrong = append(wrong, strconv.Quote(e))
+			wrong = append(wrong, fmt.Sprintf("%.80q", e))
 			continue
 		}
 		good = append(good, p)
 	}
 	if len(wrong) > 0 {
-		r.bad(k, "want addresses or CIDRs, got %s", strings.Join(wrong, ", "))
+		r.bad(k, "want addresses or CIDRs, got %.400s", strings.Join(wrong, ", "))
 		return nil, false
 	}
 	slices.SortFunc(good, netip.Prefix.Compare)
@@ -255,7 +262,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	if !strings.Contains(s, "/") {
 		a, err := netip.ParseAddr(s)
 		if err != nil || a.Zone() != "" {
-			return netip.Prefix{}, fmt.Errorf("want an address or a CIDR, got %q", s)
+			return netip.Prefix{}, fmt.Errorf("want an address or a CIDR, got %.80q", s)
 		}
 		a = a.Unmap()
 		return netip.PrefixFrom(a, a.BitLen()), nil
@@ -285,7 +292,7 @@ func (r *reader) size(k Key) (n int64, ok bool) {
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || n < 0 || n > 1<<43/unit {
-		r.bad(k, "want a size such as 512, 8k, 1m or 2g, got %q", v)
+		r.bad(k, "want a size such as 512, 8k, 1m or 2g, got %.80q", v)
 		if k, ok := r.fall(k); ok {
 			return r.size(k)
 		}

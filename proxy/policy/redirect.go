@@ -46,7 +46,7 @@ var redirects = feature{
 // location checks the target of a redirect.
 func (r *reader) location(k Key, v string) string {
 	if strings.Contains(v, "$") {
-		r.bad(k, "want a URL without variables, got %q", v)
+		r.bad(k, "want a URL without variables, got %.80q", v)
 		return v
 	}
 	u, err := url.Parse(v)
@@ -55,7 +55,7 @@ func (r *reader) location(k Key, v string) string {
 		bad = u.Scheme != "http" && u.Scheme != "https" && (u.Scheme != "" || !strings.HasPrefix(v, "/")) || u.Scheme != "" && u.Host == ""
 	}
 	if bad {
-		r.bad(k, "want a URL or a path, got %q", v)
+		r.bad(k, "want a URL or a path, got %.80q", v)
 	}
 	return v
 }
@@ -82,7 +82,7 @@ var appRoot = feature{
 		}
 		if !strings.HasPrefix(v, "/") || strings.HasPrefix(v, "//") || strings.ContainsAny(v, "?# $\"\\<>;{}|^`") {
 			// ingress-nginx leaves it out without a word, and so "/" goes to the backend.
-			r.judge(appRootKey, Invalid, fmt.Errorf("want a path without a query, got %q", v))
+			r.judge(appRootKey, Invalid, fmt.Errorf("want a path without a query, got %.80q", v))
 			return
 		}
 		s.AppRoot = v

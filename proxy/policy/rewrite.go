@@ -33,9 +33,9 @@ var rewriting = feature{
 		if v, ok := r.text(useRegex); ok {
 			if _, err := strconv.ParseBool(v); err != nil {
 				if r.byQuirk(QuirkBadUseRegex) {
-					r.judge(useRegex, Invalid, fmt.Errorf("want true or false, got %q", v))
+					r.judge(useRegex, Invalid, fmt.Errorf("want true or false, got %.80q", v))
 				} else {
-					r.bad(useRegex, "want true or false, got %q", v)
+					r.bad(useRegex, "want true or false, got %.80q", v)
 				}
 			}
 		}
@@ -52,15 +52,15 @@ var rewriting = feature{
 			r.bad(rewriteTarget, "%w", err)
 		case strings.HasPrefix(v, "http://"), strings.HasPrefix(v, "https://"):
 		case !strings.HasPrefix(v, "/"):
-			r.bad(rewriteTarget, "want a path or a URL, got %q", v)
+			r.bad(rewriteTarget, "want a path or a URL, got %.80q", v)
 		}
 		if strings.ContainsAny(v, " ?#;\"\\<>|^`") {
-			r.bad(rewriteTarget, "want no spaces, quotes, \";\", \"?\" and \"#\", got %q", v)
+			r.bad(rewriteTarget, "want no spaces, quotes, \";\", \"?\" and \"#\", got %.80q", v)
 		}
 		s.Rewrite = &Rewrite{Target: t}
 		if p, ok := r.text(forwardedPrefix); ok {
 			if strings.ContainsAny(p, " ;\"{}") {
-				r.bad(forwardedPrefix, "want a path, got %q", p)
+				r.bad(forwardedPrefix, "want a path, got %.80q", p)
 			} else {
 				s.Rewrite.Prefix = p
 			}

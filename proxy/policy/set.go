@@ -64,9 +64,11 @@ type Set struct {
 	Gzip     *Gzip
 	Backend  Backend
 	Timeouts Timeouts
-	Retry    upstream.Retry
-	Buffer   Buffer
-	Errors   Errors
+	// NotLogged: requests have no line in the access log.
+	NotLogged bool
+	Retry     upstream.Retry
+	Buffer    Buffer
+	Errors    Errors
 	// Ciphers are those of TLS 1.2 for the host; nil leaves that to the Listener.
 	Ciphers []uint16
 	// ACME says whether certificates are ordered for the hosts; nil leaves that to the class.

@@ -18,9 +18,9 @@ func (r *reader) urlTemplate(k Key, v string) Template {
 	u, err := url.Parse(sample)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Contains(u.Host, "..") || strings.ContainsAny(v, " \t\r\n"):
-		r.bad(k, "want a URL such as http://service.namespace.svc/path, got %q", v)
+		r.bad(k, "want a URL such as http://service.namespace.svc/path, got %.80q", v)
 	case strings.HasSuffix(k.Name, authURL.Name) && strings.Contains(u.Host, "variable") && !t.ownHost():
-		r.bad(k, "want a URL whose host has no variables, got %q", v)
+		r.bad(k, "want a URL whose host has no variables, got %.80q", v)
 	}
 	return t
 }
