@@ -92,7 +92,7 @@ dist/fairlead-linux-%: FORCE
 
 .PHONY: e2e
 e2e: ## tests in a real cluster with nodes; needs root on Linux and what .ci/run installs
-	cd e2e/cluster && $(GO) test -count=1 -timeout 30m ./...
+	cd e2e/cluster && $(GO) test -count=1 -timeout 60m ./...
 
 .PHONY: clean
 clean: ## remove what was built

@@ -28,6 +28,9 @@ type Options struct {
 	// Nodes is how many nodes to start. With any there are also kube-controller-manager,
 	// kube-scheduler, CoreDNS and a LoadBalancer.
 	Nodes int
+	// FailuresOut is after how many checks in a row that fail the load balancer sends nothing new to a
+	// node: 2 if it is 0.
+	FailuresOut int
 	// Overlay has packets of Pods carried from node to node within VXLAN, as Flannel does it, and the
 	// addresses of Pods known to nobody else. Otherwise they are routed as they are, as Calico does it.
 	Overlay bool

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -34,7 +35,7 @@ type loadBalancer struct {
 	rules   string             // as they are in the kernel
 }
 
-// As clouds do it by default, or quicker: one check a second, two that fail.
+// As clouds do it by default, or quicker: one check a second, and unless Options say otherwise two that fail.
 const (
 	checkInterval = time.Second
 	failuresOut   = 2
@@ -164,7 +165,7 @@ func (l *loadBalancer) healthy(s *corev1.Service) []*Node {
 		} else if _, passed := l.failed[url]; passed {
 			l.failed[url]++
 		}
-		if failed, passed := l.failed[url]; passed && failed < failuresOut {
+		if failed, passed := l.failed[url]; passed && failed < cmp.Or(l.cluster.options.FailuresOut, failuresOut) {
 			healthy = append(healthy, node)
 		}
 	}

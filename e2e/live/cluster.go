@@ -143,7 +143,11 @@ func (c *Cluster) listen(id site.BackendID) (netip.AddrPort, error) {
 	if at, ok := c.at[id]; ok {
 		return at, nil
 	}
-	order, err := json.Marshal(id)
+	certificate, key, err := c.ca.Issue(site.Request{Names: []string{id.Name}})
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	order, err := json.Marshal(site.Order{ID: id, Certificate: certificate, Key: key})
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
@@ -208,7 +212,7 @@ func (c *Cluster) restart(flags []string) (string, error) {
 // answers asks whether anybody answers at the load balancer: there is one replica at a time.
 func (c *Cluster) answers() error {
 	client := http.Client{
-		Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true},
+		Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	resp, err := client.Get("http://" + c.o.Address + "/")

@@ -21,6 +21,8 @@ var (
 	backends   = flag.String("backends", "", "addresses of Pods that run site/backends")
 	podImage   = flag.String("pod-image", "", "image of Pods that are backends")
 	testdata   = flag.String("testdata", "../testdata", "`folder` of the scripts")
+	part       = flag.Int("part", 0, "which of the parts to play")
+	parts      = flag.Int("parts", 1, "in how many parts the scripts are played, each at a cluster of its own")
 )
 
 // TestScripts plays every script that makes sense at a cluster. In those of the conformance suite
@@ -41,7 +43,10 @@ func TestScripts(t *testing.T) {
 	if err != nil || len(files) < 50 {
 		t.Fatalf("%s: want at least 50 scripts, got %d, %v", *testdata, len(files), err)
 	}
-	for _, file := range files {
+	for i, file := range files {
+		if i%*parts != *part {
+			continue
+		}
 		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
 		t.Run(name, func(t *testing.T) {
 			text, err := os.ReadFile(file)

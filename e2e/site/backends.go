@@ -23,7 +23,8 @@ type Backends struct {
 	refusals []*refusing
 }
 
-// NewBackends starts none yet. Those that speak TLS get certificates of ca.
+// NewBackends starts none yet. Those of Listen that speak TLS get certificates of ca; it may be nil when
+// only Start is called.
 func NewBackends(address netip.Addr, ca *Authority) *Backends {
 	return &Backends{address: address, ca: ca, at: map[BackendID]netip.AddrPort{}}
 }
@@ -31,6 +32,11 @@ func NewBackends(address netip.Addr, ca *Authority) *Backends {
 // Listen implements Listener. A backend that was started stays until Close, also when no
 // EndpointSlice names it any more: a Pod that is being deleted goes on for a while.
 func (b *Backends) Listen(id BackendID) (netip.AddrPort, error) {
+	return b.Start(id, func() (tls.Certificate, error) { return b.ca.Pair(id.Name) })
+}
+
+// Start is Listen for a backend whose certificate, if it speaks TLS, comes from elsewhere.
+func (b *Backends) Start(id BackendID, pair func() (tls.Certificate, error)) (netip.AddrPort, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if at, ok := b.at[id]; ok {
@@ -45,7 +51,7 @@ func (b *Backends) Listen(id BackendID) (netip.AddrPort, error) {
 		b.at[id] = r.at
 		return r.at, nil
 	}
-	server, err := b.newServer(id)
+	server, err := b.newServer(id, pair)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
@@ -70,7 +76,7 @@ func (b *Backends) Listen(id BackendID) (netip.AddrPort, error) {
 }
 
 // newServer makes the server of a backend for the protocol that its Service announces.
-func (b *Backends) newServer(id BackendID) (*http.Server, error) {
+func (b *Backends) newServer(id BackendID, certificate func() (tls.Certificate, error)) (*http.Server, error) {
 	server := &http.Server{
 		Handler:           echo.Backend{Name: id.Name, Port: id.Port},
 		ReadHeaderTimeout: 10 * time.Second,
@@ -80,7 +86,7 @@ func (b *Backends) newServer(id BackendID) (*http.Server, error) {
 	case "kubernetes.io/h2c":
 		server.Protocols.SetUnencryptedHTTP2(true)
 	case "https":
-		pair, err := b.ca.pair(id.Name)
+		pair, err := certificate()
 		if err != nil {
 			return nil, err
 		}

@@ -106,8 +106,8 @@ func (a *Authority) Issue(r Request) (certPEM, keyPEM []byte, err error) {
 	return encode("CERTIFICATE", der), encode("PRIVATE KEY", secret), nil
 }
 
-// pair is the certificate of a backend that speaks TLS.
-func (a *Authority) pair(name string) (tls.Certificate, error) {
+// Pair is the certificate of a backend that speaks TLS.
+func (a *Authority) Pair(name string) (tls.Certificate, error) {
 	certPEM, keyPEM, err := a.Issue(Request{Names: []string{name}})
 	if err != nil {
 		return tls.Certificate{}, err

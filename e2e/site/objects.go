@@ -31,6 +31,12 @@ type BackendID struct {
 	Refuses         bool   // nothing listens at the address
 }
 
+// Order asks for a backend of another process, with what it shows in handshakes, as PEM.
+type Order struct {
+	ID               BackendID
+	Certificate, Key []byte
+}
+
 // object is the part of an API object that the runner looks at.
 type object struct {
 	Kind     string

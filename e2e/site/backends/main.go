@@ -1,9 +1,10 @@
 // Command backends runs, in a Pod, the echo backends of behaviour scripts that are played at a
-// cluster. A POST to port 7000 with a site.BackendID in JSON starts that backend, unless it is
-// there, and is answered with its address.
+// cluster. A POST to port 7000 with a site.Order in JSON starts that backend, unless it is there, and
+// is answered with its address.
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -26,21 +27,17 @@ func run() error {
 	if err != nil {
 		return fmt.Errorf("POD_IP: %w", err)
 	}
-	ca, err := site.NewAuthority()
-	if err != nil {
-		return err
-	}
-	backends := site.NewBackends(address, ca)
+	backends := site.NewBackends(address, nil)
 	server := &http.Server{Addr: ":7000", ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			return // it is ready
 		}
-		var id site.BackendID
-		if err := json.NewDecoder(r.Body).Decode(&id); err != nil {
+		var order site.Order
+		if err := json.NewDecoder(r.Body).Decode(&order); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		at, err := backends.Listen(id)
+		at, err := backends.Start(order.ID, func() (tls.Certificate, error) { return tls.X509KeyPair(order.Certificate, order.Key) })
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
