@@ -3,6 +3,7 @@ module github.com/fairlead-ingress/fairlead
 go 1.26.0
 
 require (
+	github.com/andybalholm/brotli v1.2.8
 	github.com/fsnotify/fsnotify v1.10.1
 	github.com/google/go-cmp v0.7.0
 	github.com/prometheus/client_golang v1.25.0

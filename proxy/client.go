@@ -35,11 +35,13 @@ type trust struct {
 	more  []netip.Prefix
 	// forwardedFor is the field with the client's address.
 	forwardedFor string
+	// addressOnly and replace are of more, as in policy.Trust.
+	addressOnly, replace bool
 }
 
 // trustOf is what p and a Config believe together.
 func (p *Proxy) trustOf(t policy.Trust) *trust {
-	made := &trust{proxy: p, more: t.Proxies, forwardedFor: t.ForwardedFor}
+	made := &trust{proxy: p, more: t.Proxies, forwardedFor: t.ForwardedFor, addressOnly: t.AddressOnly, replace: t.Replace}
 	if made.forwardedFor == "" {
 		made.forwardedFor = forwardedForField
 	}
@@ -50,6 +52,11 @@ const forwardedForField = "X-Forwarded-For"
 
 // believes says whether the forwarding fields of addr are believed.
 func (t *trust) believes(addr netip.Addr) bool {
+	return contains(t.proxy.TrustedProxies, addr) || !t.addressOnly && contains(t.more, addr)
+}
+
+// knowsClient says whether addr is believed who the client is.
+func (t *trust) knowsClient(addr netip.Addr) bool {
 	return contains(t.proxy.TrustedProxies, addr) || contains(t.more, addr)
 }
 
@@ -64,7 +71,7 @@ func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
 
 // clientIP walks X-Forwarded-For from the right, where the nearest proxy wrote, to the first
 // address that is not a trusted proxy: what stands left of it anybody may have made up. An
-// entry that is no address ends the walk at the one before it. Call it for trusted peers.
+// entry that is no address ends the walk at the one before it. Call it for peers that know the client.
 func (t *trust) clientIP(peer netip.Addr, forwardedFor []string) netip.Addr {
 	client := peer
 	for i := len(forwardedFor) - 1; i >= 0; i-- {
@@ -81,7 +88,7 @@ func (t *trust) clientIP(peer netip.Addr, forwardedFor []string) netip.Addr {
 				return client
 			}
 			client = addr
-			if !t.believes(addr) {
+			if !t.knowsClient(addr) {
 				return client
 			}
 		}

@@ -69,6 +69,13 @@ type route struct {
 	pages   *errorPages // nil for none
 }
 
+// begin removes from the header of a request what the rule wants nobody to see. It reports whether
+// that came of a quirk.
+func (rt *route) begin(h http.Header) bool {
+	set := rt.rule.Policies
+	return set != nil && set.FieldNames.Clean(h) && set.Quirks.Has(policy.QuirkFieldNames)
+}
+
 func (rt *route) ServeHTTP(w http.ResponseWriter, r *http.Request) { rt.handler.ServeHTTP(w, r) }
 
 // Compile builds the table of c. Hosts and rules that are in the live table keep their handlers,

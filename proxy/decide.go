@@ -68,6 +68,7 @@ func (p *Proxy) Decide(t *Table, r *http.Request) Decision {
 		d.Answer.ServeHTTP(w, r)
 	case d.route != nil:
 		x.Rule = d.route.rule
+		d.route.begin(r.Header)
 		d.route.ServeHTTP(w, r)
 	default:
 		t.fallback.ServeHTTP(w, r)

@@ -58,6 +58,8 @@ type Exchange struct {
 
 	Attempts upstream.Attempts
 
+	replaceFor   bool          // X-Forwarded-For for the backend is ClientIP alone
+	originalFor  string        // X-Original-Forwarded-For for the backend; empty for none of ours
 	trusted      bool          // the peer's forwarding fields are believed
 	clientScheme string        // that the client used, by what a trusted proxy says
 	path         string        // canonical

@@ -20,7 +20,7 @@ func setForwarding(o *outgoing, r *http.Request, x *Exchange, trusted bool) {
 		}
 	}
 	if trusted {
-		if before := strings.Join(h["X-Forwarded-For"], ", "); before != "" {
+		if before := strings.Join(h["X-Forwarded-For"], ", "); before != "" && !x.replaceFor {
 			forwardedFor = before + ", " + peer
 		}
 		if v := single(h, "X-Forwarded-Proto"); v == "http" || v == "https" {
@@ -46,6 +46,12 @@ func setForwarding(o *outgoing, r *http.Request, x *Exchange, trusted bool) {
 	clientIP := peer
 	if x.ClientIP != x.Peer {
 		clientIP = x.ClientIP.String()
+	}
+	if x.replaceFor {
+		forwardedFor = clientIP
+	}
+	if x.originalFor != "" {
+		h["X-Original-Forwarded-For"] = []string{x.originalFor}
 	}
 	o.fields = [...]string{forwardedFor, proto, host, port, x.RequestID, clientIP, strconv.Itoa(hops(h) + 1)}
 	set := func(name string, i int) { h[name] = o.fields[i : i+1 : i+1] }

@@ -65,7 +65,7 @@ func cleanRequest(h http.Header, trusted bool) bool {
 		return false
 	}
 	for name := range h {
-		if isHopByHop(name) || isClientCertificate(name) ||
+		if isHopByHop(name) || isClientCertificate(name) || name == "Proxy" || // a CGI backend would take it for its HTTP_PROXY
 			isForwarding(name) && (!trusted || strings.ContainsAny(name, "_.")) {
 			delete(h, name)
 		}

@@ -26,6 +26,7 @@ func TestHopByHop(t *testing.T) {
 			},
 			want: http.Header{"Accept": {"*/*"}},
 		},
+		"httpoxy": {in: http.Header{"Proxy": {"http://evil.example"}, "Accept": {"*/*"}}, want: http.Header{"Accept": {"*/*"}}},
 		"nominated fields go": {
 			in:   http.Header{"Connection": {"close, X-Hop", "x-other"}, "X-Hop": {"1"}, "X-Other": {"2"}, "X-End": {"3"}},
 			want: http.Header{"X-End": {"3"}},

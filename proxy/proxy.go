@@ -176,6 +176,9 @@ func (p *Proxy) serve(rw http.ResponseWriter, r *http.Request, refusal Answer) {
 	case d.route != nil:
 		rt := d.route
 		x.Rule, record, w.uses = rt.rule, rt.record, &rt.uses
+		if rt.begin(r.Header) {
+			p.depends(policy.QuirkFieldNames, w, r)
+		}
 		if rt.pages != nil {
 			rt.pages.begin(x, r)
 		}
@@ -193,8 +196,11 @@ func (p *Proxy) serve(rw http.ResponseWriter, r *http.Request, refusal Answer) {
 func (t *trust) admit(x *Exchange, r *http.Request) Answer {
 	trusted := t.believes(x.Peer)
 	x.trusted = trusted
-	if trusted {
+	if t.knowsClient(x.Peer) {
 		x.ClientIP = t.clientIP(x.Peer, r.Header[t.forwardedFor])
+		if !contains(t.proxy.TrustedProxies, x.Peer) {
+			x.replaceFor, x.originalFor = t.replace, strings.Join(r.Header[t.forwardedFor], ", ")
+		}
 	}
 	x.clientScheme = x.Scheme
 	if v := single(r.Header, "X-Forwarded-Proto"); trusted && (v == "http" || v == "https") {

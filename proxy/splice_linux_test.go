@@ -48,10 +48,10 @@ func TestLongBodiesAreSpliced(t *testing.T) {
 		"no policies":   nil,
 		"fields hidden": {Fields: &policy.Fields{Hide: []string{"Server"}}},
 		"CORS":          {CORS: &policy.CORS{Origins: []string{"*"}}},
-		"not gzipped":   {Gzip: &policy.Gzip{Level: 1, Types: []string{"text/plain"}}},
+		"not gzipped":   {Gzip: &policy.Compression{Level: 1, Types: []string{"text/plain"}}},
 		"all of them": {
 			Fields: &policy.Fields{Hide: []string{"Server"}}, CORS: &policy.CORS{Origins: []string{"*"}},
-			Gzip: &policy.Gzip{Level: 1}, BodySize: 1 << 20, HSTS: "max-age=1",
+			Gzip: &policy.Compression{Level: 1}, BodySize: 1 << 20, HSTS: "max-age=1",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -41,7 +41,7 @@ var layers = map[string]layer{
 	},
 	"proxy/policy": {
 		imports: []string{"proxy/upstream"},
-		outside: []string{"golang.org/x/crypto/bcrypt", "golang.org/x/net/http/httpguts"},
+		outside: []string{"golang.org/x/crypto/bcrypt", "golang.org/x/net/http/httpguts", "github.com/andybalholm/brotli"},
 		why:     "a feature is parsed from plain strings and wraps an http.Handler: it knows no objects and no router",
 	},
 	"proxy": {

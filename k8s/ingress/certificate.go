@@ -179,7 +179,15 @@ func (cs *certificates) settleClaims(host string) (certs.Binding, bool) {
 		return certs.Binding{}, false
 	}
 	// Stable, for those of one Ingress are in order of its sections.
-	slices.SortStableFunc(claims, func(a, b hostClaim) int { return compareEntries(a.entry, b.entry) })
+	slices.SortStableFunc(claims, func(a, b hostClaim) int {
+		if a.alias != b.alias {
+			if a.alias {
+				return 1
+			}
+			return -1
+		}
+		return compareEntries(a.entry, b.entry)
+	})
 	cs.hosts[host] = claims
 	owner, binding, conflicts := settleHost(claims)
 	cs.setIssue(host, owner.issue())

@@ -47,6 +47,8 @@ type entry struct {
 	hosts       []string // the valid hosts of the rules, each once; "" for hostless ones
 	sections    []section
 	issues      []issueHost // the hosts that certificates may be ordered for
+	aliases     []string    // valid hosts that are served as aliased is, each once
+	aliased     string      // the first of hosts that is one; "" without aliases
 	problems    []Problem
 
 	claims *claims // what sections came to with the last Snapshot; nil before, and without any
@@ -129,6 +131,11 @@ func (r *reader) divide() {
 			p.twin = twin
 		}
 	}
+	for _, alias := range r.aliases {
+		if p := at(alias); p.aliasOf == "" {
+			p.aliasOf = r.aliased
+		}
+	}
 	for _, host := range r.asked {
 		at(host)
 	}
@@ -156,6 +163,7 @@ func (r *reader) read(spec *netv1.IngressSpec) {
 		r.appRoot()
 		r.slashes()
 		r.redirectTwins()
+		r.alias()
 	}
 	for i := range spec.TLS {
 		r.tls(i, &spec.TLS[i])

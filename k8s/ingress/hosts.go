@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,6 +17,8 @@ type part struct {
 	// alternatives are what the rules of a canary are: not served by themselves.
 	alternatives []*proxy.Rule
 	twin         *proxy.Rule // a redirect, if no Ingress has rules for the host; may be nil
+	// aliasOf is the host as which this one is served, if no Ingress has rules for it; may be empty.
+	aliasOf string
 }
 
 // member is an Ingress that has a part in a host.
@@ -25,14 +28,17 @@ type member struct {
 }
 
 // host is what the Ingresses that name a host come to together. Nothing that is served depends
-// on more than one host but Problems, backends and certificates, so the host is what is made
-// again when one of its Ingresses changed: all but name, members and claims is unite of members.
+// on more than one host but Problems, backends, certificates and aliases, so the host is what is made
+// again when one of its Ingresses changed: all but name, members, claims and aliases is unite of members,
+// and of the host that it is an alias of.
 type host struct {
 	name    string
 	members []member // in order of precedence
 	// claims counts the Ingresses of ours that mean a fact, of each kind of fact. They may
 	// have no part in the host.
 	claims [factKinds]int
+	// aliases counts, by their names, the members of other hosts that are to be served as this.
+	aliases map[string]int
 
 	rules    *proxy.HostRules // nil when nothing is served
 	canaries []upstream.Key   // the backends of canaries that get requests
@@ -88,6 +94,7 @@ func (hs *hosts) enter(e *entry) {
 		at, _ := slices.BinarySearchFunc(h.members, e, compareMember)
 		h.members = slices.Insert(h.members, at, m)
 		hs.touched[h] = struct{}{}
+		hs.count(m.part, +1)
 	}
 }
 
@@ -97,19 +104,33 @@ func (hs *hosts) leave(e *entry) {
 		h := hs.at(e.parts[i].host)
 		h.members = slices.DeleteFunc(h.members, func(m member) bool { return m.entry == e })
 		hs.touched[h] = struct{}{}
+		hs.count(&e.parts[i], -1)
 	}
 }
 
 func compareMember(m member, e *entry) int { return compareEntries(m.entry, e) }
 
+// count notes that a part is, or is no more, of an alias.
+func (hs *hosts) count(p *part, n int) {
+	if p.aliasOf == "" {
+		return
+	}
+	of := hs.at(p.aliasOf)
+	if of.aliases == nil {
+		of.aliases = make(map[string]int)
+	}
+	if of.aliases[p.host] += n; of.aliases[p.host] == 0 {
+		delete(of.aliases, p.host)
+	}
+	hs.touched[of] = struct{}{} // it may be needed no more
+}
+
 // settle unites the hosts that were touched, and tells bs of canaries that come and go.
 func (hs *hosts) settle(bs *backends) {
 	var changed []*host
-	for h := range hs.touched {
+	become := func(h *host, rules *proxy.HostRules, problems []Problem) {
 		before := h.rules
-		bs.join(h.canaries, -1)
-		h.rules, h.canaries, h.problems = unite(h.name, h.members)
-		bs.join(h.canaries, +1)
+		h.rules, h.problems = rules, problems
 		if len(h.problems) > 0 {
 			hs.troubled[h] = struct{}{}
 		} else {
@@ -121,7 +142,36 @@ func (hs *hosts) settle(bs *backends) {
 		if h.rules != before {
 			changed = append(changed, h)
 		}
-		if len(h.members) == 0 && h.claims == [factKinds]int{} {
+	}
+	for h := range maps.Clone(hs.touched) {
+		for alias := range h.aliases {
+			hs.touched[hs.at(alias)] = struct{}{}
+		}
+	}
+	type open struct {
+		*host
+		rules    *proxy.HostRules
+		problems []Problem
+	}
+	var later []open // aliases, which are what other hosts come to
+	for h := range hs.touched {
+		bs.join(h.canaries, -1)
+		rules, canaries, problems := unite(h.name, h.members)
+		h.canaries = canaries
+		bs.join(h.canaries, +1)
+		if !hasRules(rules) && slices.ContainsFunc(h.members, func(m member) bool { return m.aliasOf != "" }) {
+			later = append(later, open{h, rules, problems})
+			continue
+		}
+		rules, refused := hs.alias(h, rules)
+		become(h, rules, append(problems, refused...))
+	}
+	for _, o := range later {
+		rules, refused := hs.alias(o.host, o.rules)
+		become(o.host, rules, append(o.problems, refused...))
+	}
+	for h := range hs.touched {
+		if len(h.members) == 0 && len(h.aliases) == 0 && h.claims == [factKinds]int{} {
 			delete(hs.byName, h.name)
 		}
 	}

@@ -110,7 +110,7 @@ var duels = []duel{
 }
 
 // Features that never answer a request, and so cannot come before another.
-var silent = []string{"HSTS", "fields", "gzip", "forwarding", "affinity"}
+var silent = []string{"HSTS", "fields", "compression", "forwarding", "affinity"}
 
 func TestOrderOfTheChain(t *testing.T) {
 	for _, d := range duels {

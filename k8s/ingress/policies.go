@@ -83,6 +83,7 @@ func (r *reader) secretData(namespace, name string) map[string][]byte {
 // to HTTPS are of hosts with TLS, unless they are for always. Equal sets are one.
 func (r *reader) hostPolicies(host string, set policy.Set) *policy.Set {
 	set.ACME = nil // it is of certificates, and makes no other rule
+	set.Aliases = nil
 	if set.SSLRedirect != nil && !set.SSLRedirect.Always && !r.hasTLS(host) {
 		if r.borrowsTLS(host) {
 			set.Quirks = set.Quirks.With(policy.QuirkAnyTLSSection)

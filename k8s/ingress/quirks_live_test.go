@@ -84,6 +84,10 @@ var quirkCases = []quirkCase{
 			}
 		}, on: "200", off: "411", spared: "http://a.example/",
 	},
+	{
+		name: "drops-odd-fields", fields: []string{"X_Lane: 1"}, see: field("X-Saw"),
+		handler: func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X-Saw", r.Header.Get("X_Lane")) }, on: "", off: "1",
+	},
 	{name: "canary-names", keys: map[string]string{"canary": "true", "canary-by-cookie": "lane"}, fields: []string{"Cookie: LANE=always"}, on: "200", off: "200"},
 }
 

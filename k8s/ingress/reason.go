@@ -52,6 +52,7 @@ const (
 	SettingRefused          Reason = "SettingRefused"
 	TranslationPanicked     Reason = "TranslationPanicked"
 	CanaryNotServed         Reason = "CanaryNotServed"
+	AliasNotServed          Reason = "AliasNotServed"
 )
 
 // ReasonDoc documents a Reason.
@@ -68,7 +69,7 @@ func Reasons() []ReasonDoc {
 		{Reason: ClassNotFound, Doc: "The IngressClass that the Ingress names does not exist: the Ingress is not served."},
 		{Reason: DefaultClassAmbiguous, Doc: "Several IngressClasses are marked as the default: a new Ingress without a class gets the newest."},
 		{Reason: ParametersUnsupported, Doc: "The IngressClass has spec.parameters, which are not supported: its Ingresses are not served."},
-		{Reason: InvalidHost, Doc: "A host is not a DNS name, or a name with \"*\" as its whole first label: the rule is dropped."},
+		{Reason: InvalidHost, Doc: "A host is not a DNS name, or a name with \"*\" as its whole first label: the rule, or the alias, is dropped."},
 		{Reason: InvalidPath, Doc: "A path is not absolute, or has parts that its type does not allow: the path is dropped."},
 		{Reason: InvalidPathType, Doc: "A pathType is missing and taken as ImplementationSpecific, or unknown and the path is dropped."},
 		{Reason: RouteConflict, Doc: "An older Ingress, or an earlier rule of the same one, has the same host, path and path type and is served instead."},
@@ -115,6 +116,7 @@ func Reasons() []ReasonDoc {
 		{Reason: SettingRefused, Doc: "A key of the ConfigMap guards access and cannot be honoured: the rules that it is for answer 503."},
 		{Reason: TranslationPanicked, Doc: "The Ingress made the controller panic, which is no mistake of its author: nothing of it is served."},
 		{Reason: CanaryNotServed, Doc: "The Ingress is a canary that gets no requests: no other Ingress of its namespace has the host, path and path type, an older canary has them, it guards access otherwise, or the annotation is not valid."},
+		{Reason: AliasNotServed, Doc: "A host of server-alias has rules of an Ingress, or is the alias of another host by an older one: it is not served as the host of the rules."},
 	}
 	for i := range docs {
 		docs[i].Severity = docs[i].Reason.severity()

@@ -43,6 +43,7 @@ type claim struct {
 	field       string // of the section
 	certificate *tls.Certificate
 	reason      string // why certificate is nil
+	alias       bool   // host is but an alias: those who have it come first
 	source      string
 	// issued says that it is of no section: the certificate is, or is to be, ordered. directory
 	// names who issued it, and trouble is what is wrong with that, if something is.
@@ -173,6 +174,14 @@ func (j *judgement) section(i int) {
 			f := found(CertificateNameMismatch, "certificate of Secret %s is for %s, not for %s", name, namesText(pair.names), host.name)
 			j.report(f, fmt.Sprintf("%s.hosts[%d]", sec.field, host.index))
 			j.fail(host.name, f, sec.field)
+		}
+	}
+	if v.usable && (sec.all || slices.ContainsFunc(hosts, func(h sectionHost) bool { return h.name == j.aliased })) {
+		for _, alias := range j.aliases {
+			if pair.covers(alias) {
+				covered = true
+				j.list = append(j.list, claim{host: alias, field: sec.field, certificate: pair.certificate, source: "Secret " + name.String(), alias: true})
+			}
 		}
 	}
 	if v.usable && sec.all && !covered {

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+
+	"github.com/andybalholm/brotli"
 )
 
 // feature is one behaviour: its keys, how they are read, and the handler they come to.
@@ -48,8 +50,9 @@ type Env struct {
 	rulings  rulings
 	patterns patterns
 	quirks   [numQuirks]atomic.Uint64 // requests that depended on each
-	// writers are of package compress/gzip, by level.
+	// writers are of package compress/gzip, by level, and brotli of that coding.
 	writers  [gzip.BestCompression + 1]sync.Pool
+	brotli   [brotli.BestCompression + 1]sync.Pool
 	replicas atomic.Int64
 }
 
@@ -92,7 +95,9 @@ var chain = [...]feature{
 	accessLog, // of what comes of a request, whoever answered it
 	retries,
 	buffering,
-	ciphers,    // of the connection, before there is a request
+	ciphers, // of the connection, before there is a request
+	aliases,
+	fieldNames,
 	errorPages, // what gives an answer asks it, wherever that is in the chain
 	acme,
 }

@@ -232,7 +232,7 @@ func TestProfiles(t *testing.T) {
 func TestNames(t *testing.T) {
 	all := Set{
 		ClientCert: &ClientCert{}, Access: &Access{}, BasicAuth: &BasicAuth{}, Auth: &ExternalAuth{}, Redirect: &Redirect{}, SSLRedirect: &SSLRedirect{}, HSTS: "x",
-		AppRoot: "/x", WWW: &WWW{Host: "www.a.example"}, Slash: SlashAlways, Rewrite: &Rewrite{}, CORS: &CORS{}, Limit: &Limit{}, BodySize: 1, Blocking: &Blocking{}, Affinity: &Affinity{}, Fields: &Fields{}, Gzip: &Gzip{}, Forward: Forward{Host: Template{Parts: make([]Part, 1)}},
+		AppRoot: "/x", WWW: &WWW{Host: "www.a.example"}, Slash: SlashAlways, Rewrite: &Rewrite{}, CORS: &CORS{}, Limit: &Limit{}, BodySize: 1, Blocking: &Blocking{}, Affinity: &Affinity{}, Fields: &Fields{}, Gzip: &Compression{}, Forward: Forward{Host: Template{Parts: make([]Part, 1)}},
 	}
 	names := Names(&all, Rule{Path: "/"})
 	for i, f := range chain {

@@ -10,9 +10,16 @@ import (
 // Forward is what changes the request that the backend gets, beside its path.
 type Forward struct {
 	Host Template // of the request; empty: the client's
+	// OriginalURI sends the target that the client asked for, in X-Original-URI.
+	OriginalURI bool
 }
 
 var upstreamVHost = Key{Name: "upstream-vhost", Value: "host with variables", Doc: "Host of the request that the backend gets"}
+
+var originalURI = Key{
+	Name: "proxy-add-original-uri-header", GlobalOnly: true, Value: "true or false", Default: "false",
+	Doc: "sends backends the target that the client asked for, before any rewriting, in X-Original-URI",
+}
 
 type fixedError string
 
@@ -20,9 +27,10 @@ func (e fixedError) Error() string { return string(e) }
 
 var forwarding = feature{
 	name: "forwarding",
-	keys: []Key{upstreamVHost},
+	keys: []Key{upstreamVHost, originalURI},
 	read: func(r *reader, s *Set) {
 		r.byQuirk(QuirkSchemeFields)
+		s.Forward.OriginalURI = r.boolean(originalURI, false)
 		v, ok := r.text(upstreamVHost)
 		if !ok {
 			return
@@ -38,16 +46,22 @@ var forwarding = feature{
 		}
 	},
 	wrap: func(l link, next http.Handler) http.Handler {
-		if len(l.Forward.Host.Parts) == 0 {
+		if len(l.Forward.Host.Parts) == 0 && !l.Forward.OriginalURI {
 			return next
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			host := l.Forward.Host.expand(w, r, &l.rule, nil, nil)
-			if !httpguts.ValidHostHeader(host) {
-				exchangeOf(w).Answer(w, r, http.StatusBadRequest, "bad-upstream-host", fixedError("upstream-vhost makes no host of this request"))
-				return
+			x := exchangeOf(w)
+			if l.Forward.OriginalURI {
+				x.SendField("X-Original-Uri", oneLine(requestURI(r)))
 			}
-			exchangeOf(w).SendHost(host)
+			if len(l.Forward.Host.Parts) > 0 {
+				host := l.Forward.Host.expand(w, r, &l.rule, nil, nil)
+				if !httpguts.ValidHostHeader(host) {
+					x.Answer(w, r, http.StatusBadRequest, "bad-upstream-host", fixedError("upstream-vhost makes no host of this request"))
+					return
+				}
+				x.SendHost(host)
+			}
 			next.ServeHTTP(w, r)
 		})
 	},

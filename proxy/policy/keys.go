@@ -62,7 +62,6 @@ var keys = [...]key{
 	{"rate-limit", Unknown, "", "there was never such a key; ingress-nginx has limit-rps"},
 	{"relative-redirects", LeftOut, "false", "redirects without a host"},
 	{"secure-backends", Unknown, "false", "it became backend-protocol: HTTPS"},
-	{"server-alias", OtherHosts, "''", "more hosts for these rules"},
 	{"server-snippet", Refused, "#", "raw nginx configuration, which may deny access"},
 	{"session-cookie-hash", Unknown, "", "it was removed"},
 	{"ssl-passthrough", Unroutable, "false", "hands TLS connections to the backend"},

@@ -39,6 +39,7 @@ const (
 	QuirkBackendSNI
 	QuirkSchemeFields
 	QuirkSentFrom
+	QuirkFieldNames
 	numQuirks
 )
 
@@ -133,6 +134,9 @@ var quirks = [numQuirks]quirk{
 	QuirkSentFrom: {
 		name: "auth-sent-from", doc: "auth-url gets X-Sent-From: nginx-ingress-controller, and not fairlead",
 		uncounted: "what the service makes of the field is not known",
+	},
+	QuirkFieldNames: {
+		name: "drops-odd-fields", doc: "request fields whose name has other characters than letters, digits and hyphens are dropped where ignore-invalid-headers is not set",
 	},
 }
 

@@ -46,9 +46,10 @@ type Set struct {
 	Auth        *ExternalAuth
 	Redirect    *Redirect
 	SSLRedirect *SSLRedirect
-	HSTS        string // value of Strict-Transport-Security; empty for none
-	AppRoot     string // path that requests for "/" are sent to; empty for none
-	WWW         *WWW   // Host is empty for the rules of the Ingress itself
+	HSTS        string   // value of Strict-Transport-Security; empty for none
+	AppRoot     string   // path that requests for "/" are sent to; empty for none
+	Aliases     []string // hosts as they were written; nil in the Set of a rule
+	WWW         *WWW     // Host is empty for the rules of the Ingress itself
 	Slash       Slash
 	Rewrite     *Rewrite
 	CORS        *CORS
@@ -61,7 +62,7 @@ type Set struct {
 	Canary   *Canary
 	Blocking *Blocking
 	Fields   *Fields
-	Gzip     *Gzip
+	Gzip     *Compression
 	Backend  Backend
 	Timeouts Timeouts
 	// NotLogged: requests have no line in the access log.
@@ -69,6 +70,10 @@ type Set struct {
 	Retry     upstream.Retry
 	Buffer    Buffer
 	Errors    Errors
+	// Brotli is sent where a client takes it and Gzip.
+	Brotli *Compression
+	// FieldNames says which fields of requests nobody sees.
+	FieldNames FieldNames
 	// Ciphers are those of TLS 1.2 for the host; nil leaves that to the Listener.
 	Ciphers []uint16
 	// ACME says whether certificates are ordered for the hosts; nil leaves that to the class.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/andybalholm/brotli"
 )
 
 // serve sends r through the handlers of a ConfigMap, in front of backend.
@@ -112,6 +114,69 @@ func TestAddHeadersSpeakOfTheClientsRequest(t *testing.T) {
 	})).ServeHTTP(w, r)
 	if got := w.Result().Header.Get("X-Copy"); got != "client's" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// Of the codings that a client takes and that a response is fit for, brotli is sent before gzip.
+func TestBrotli(t *testing.T) {
+	body := strings.Repeat("0123456789", 20)
+	both := map[string]string{"use-gzip": "true", "enable-brotli": "true", "brotli-types": "application/json", "gzip-min-length": "0"}
+	for name, tt := range map[string]struct {
+		config       map[string]string
+		accept, kind string
+		method       string
+		want         string
+	}{
+		"both":             {both, "gzip, br", "application/json", "GET", "br"},
+		"gzip alone":       {both, "gzip", "application/json", "GET", "gzip"},
+		"brotli alone":     {both, "br", "application/json", "GET", "br"},
+		"neither":          {both, "zstd", "application/json", "GET", ""},
+		"brotli refused":   {both, "br;q=0, *", "application/json", "GET", "gzip"},
+		"no type for it":   {both, "br, gzip", "text/css", "GET", "gzip"},
+		"nor for the rest": {both, "br", "text/css", "GET", ""},
+		"without gzip":     {map[string]string{"enable-brotli": "true", "brotli-level": "11"}, "br, gzip", "text/css", "GET", "br"},
+		"a head":           {both, "br", "application/json", "HEAD", "br"},
+		"too short":        {map[string]string{"enable-brotli": "true", "brotli-min-length": "201"}, "br", "text/css", "GET", ""},
+		"a bad level":      {map[string]string{"enable-brotli": "true", "brotli-level": "12"}, "br", "text/css", "GET", "br"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest(tt.method, "/", nil)
+			r.Header.Set("Accept-Encoding", tt.accept)
+			w := &writer{client: "192.0.2.1"}
+			serve(t, tt.config, r, w, func(w http.ResponseWriter, r *http.Request) {
+				r.Header.Del("Accept-Encoding") // as a forwarder may
+				w.Header().Set("Content-Type", tt.kind)
+				w.Header().Set("Content-Length", "200")
+				w.WriteHeader(200)
+				if r.Method == http.MethodHead {
+					return
+				}
+				_, _ = io.WriteString(w, body[:100])
+				_ = http.NewResponseController(w).Flush()
+				_, _ = io.WriteString(w, body[100:])
+			})
+			if got := w.Result().Header.Get("Content-Encoding"); got != tt.want {
+				t.Fatalf("coding %q, want %q", got, tt.want)
+			}
+			var from io.Reader = w.Body
+			switch tt.want {
+			case "br":
+				from = brotli.NewReader(w.Body)
+			case "gzip":
+				z, err := gzip.NewReader(w.Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				from = z
+			}
+			got, err := io.ReadAll(from)
+			if tt.method != http.MethodHead && (err != nil || string(got) != body) {
+				t.Errorf("%v, body of %d bytes, want %d", err, len(got), len(body))
+			}
+			if tt.method == http.MethodHead && w.Body.Len() > 0 {
+				t.Error("a body for HEAD")
+			}
+		})
 	}
 }
 

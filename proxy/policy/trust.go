@@ -14,6 +14,11 @@ type Trust struct {
 	// ForwardedFor is the field, in canonical form, in which they tell the client's address.
 	// Empty means X-Forwarded-For.
 	ForwardedFor string
+	// AddressOnly: of Proxies nothing is believed but the client's address.
+	AddressOnly bool
+	// Replace: behind Proxies the X-Forwarded-For of backends is the client's address alone. What
+	// came is in X-Original-Forwarded-For in any case.
+	Replace bool
 }
 
 var (
@@ -25,6 +30,14 @@ var (
 		Name: "proxy-real-ip-cidr", GlobalOnly: true, Class: Tuning, Value: "addresses and CIDRs, separated by commas", Default: "private addresses",
 		Doc: "the proxies in front of us that use-forwarded-headers believes, in all that they say; 0.0.0.0/0 believes anybody and must be written out. A list with a mistake, or of commas alone, believes nobody; an empty one is none",
 	}
+	realIP = Key{
+		Name: "enable-real-ip", GlobalOnly: true, Value: "true or false", Default: "false",
+		Doc: "believes the peers in proxy-real-ip-cidr what they say of the client's address, and nothing else of it; use-forwarded-headers is more",
+	}
+	fullForwarded = Key{
+		Name: "compute-full-forwarded-for", GlobalOnly: true, Value: "true or false", Default: "false",
+		Doc: "behind the peers in proxy-real-ip-cidr backends get X-Forwarded-For as it came, and the peer's address; else it is the client's address alone. What came is in X-Original-Forwarded-For",
+	}
 	forwardedFor = Key{
 		Name: "forwarded-for-header", GlobalOnly: true, Value: "field name", Default: "X-Forwarded-For",
 		Doc: "the field in which trusted proxies tell the client's address",
@@ -33,9 +46,9 @@ var (
 
 var trust = part{
 	name: "trusted proxies",
-	keys: []Key{useForwarded, realIPCIDR, forwardedFor},
+	keys: []Key{useForwarded, realIP, realIPCIDR, forwardedFor, fullForwarded},
 	read: func(r *reader, g *Global) {
-		want := r.boolean(useForwarded, false)
+		all, address, full := r.boolean(useForwarded, false), r.boolean(realIP, false), r.boolean(fullForwarded, false)
 		from, good := r.prefixes(realIPCIDR)
 		_, said := r.text(realIPCIDR)
 		if said && good && len(from) == 0 {
@@ -43,9 +56,10 @@ var trust = part{
 			good = false
 		}
 		field := r.fieldName(forwardedFor)
-		if !want || !good {
+		if !all && !address || !good {
 			return // a list with a mistake is believed for nobody
 		}
+		g.Trust.AddressOnly, g.Trust.Replace = !all, !full
 		if field != "X-Forwarded-For" {
 			g.Trust.ForwardedFor = field
 		}
