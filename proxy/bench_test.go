@@ -37,7 +37,10 @@ func userTime(b *testing.B) time.Duration {
 
 // proxied returns a function that has a request proxied, over real sockets, with connections kept on
 // both sides and metrics on. Client and backend allocate nothing.
-func proxied(tb testing.TB) (once func()) {
+func proxied(tb testing.TB) (once func()) { return proxiedBy(tb, func(*proxy.Rule) {}, "") }
+
+// proxiedBy is proxied with a rule that was edited and lines more in the head of the request.
+func proxiedBy(tb testing.TB, edit func(*proxy.Rule), fields string) (once func()) {
 	backend := cannedBackend(tb, []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nDate: Sat, 01 Jan 2000 00:00:00 GMT\r\n\r\nok"))
 	pools := upstream.NewRegistry(upstream.Options{AllowLocal: true})
 	tb.Cleanup(pools.Close)
@@ -45,10 +48,12 @@ func proxied(tb testing.TB) (once func()) {
 	pools.Pool(key).Set(upstream.Resolution{Addresses: []upstream.Address{{Host: backend.Addr().String(), Port: backend.Port()}}})
 	p := proxy.New(pools)
 	p.Observer = observe.NewMetrics(observe.Options{Table: p.Table})
-	table, _ := p.Compile(proxy.Config{Hosts: proxy.ByHost([]*proxy.Rule{{
+	rule := &proxy.Rule{
 		Host: "example.com", Path: "/", PathType: router.Prefix, Backend: key,
 		Origin: router.Origin{Namespace: "default", Name: "web"},
-	}})})
+	}
+	edit(rule)
+	table, _ := p.Compile(proxy.Config{Hosts: proxy.ByHost([]*proxy.Rule{rule})})
 	p.Swap(table)
 	server := &proxy.Server{Proxy: p, HTTPAddress: "127.0.0.1:0", ShutdownDelay: -1, Engine: proxy.HTTP1}
 	if err := server.Listen(); err != nil {
@@ -68,7 +73,7 @@ func proxied(tb testing.TB) (once func()) {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { client.Close() })
-	request := []byte("GET /path?query=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nCookie: a=b\r\n\r\n")
+	request := []byte("GET /path?query=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nCookie: a=b\r\n" + fields + "\r\n")
 	buf := make([]byte, 4096)
 	return func() {
 		if _, err := client.Write(request); err != nil {

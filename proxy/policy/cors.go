@@ -85,14 +85,14 @@ var cors = feature{
 		if l.CORS == nil {
 			return next
 		}
-		c := l.CORS
+		c, fixed := l.CORS, l.CORS.fixedFields()
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			origin, ok := c.allows(r.Header["Origin"])
 			if !ok {
 				next.ServeHTTP(w, r)
 				return
 			}
-			w = changeHead(w, corsFields{c, origin})
+			w = changeHead(w, corsFields{fixed, origin})
 			for _, q := range [...]Quirk{QuirkCORSCredentials, QuirkCORSHeaders} {
 				if l.Quirks.Has(q) {
 					l.depends(q, w, r)
@@ -138,20 +138,34 @@ func (c *CORS) allows(origins []string) (string, bool) {
 
 // corsFields sets the CORS fields of a response, in place of the backend's.
 type corsFields struct {
-	cors   *CORS
+	fixed  *[]setField // of all responses of the route
 	origin string
 }
 
-func (f corsFields) apply(_ int, h http.Header) {
-	h.Set("Access-Control-Allow-Origin", f.origin)
-	h.Set("Access-Control-Allow-Methods", f.cors.Methods)
-	h.Set("Access-Control-Allow-Headers", f.cors.Headers)
-	h.Set("Access-Control-Max-Age", strconv.Itoa(f.cors.MaxAge))
-	h.Del("Access-Control-Allow-Credentials")
-	if f.cors.Credentials {
-		h.Set("Access-Control-Allow-Credentials", "true")
+// fixedFields are those that do not depend on the request. One without a value is removed.
+func (c *CORS) fixedFields() *[]setField {
+	fields := []setField{
+		{"Access-Control-Allow-Methods", []string{c.Methods}},
+		{"Access-Control-Allow-Headers", []string{c.Headers}},
+		{"Access-Control-Max-Age", []string{strconv.Itoa(c.MaxAge)}},
+		{"Access-Control-Allow-Credentials", nil},
 	}
-	if f.cors.Expose != "" {
-		h.Set("Access-Control-Expose-Headers", f.cors.Expose)
+	if c.Credentials {
+		fields[3].value = []string{"true"}
+	}
+	if c.Expose != "" {
+		fields = append(fields, setField{"Access-Control-Expose-Headers", []string{c.Expose}})
+	}
+	return &fields
+}
+
+func (f corsFields) apply(_ int, h http.Header) {
+	h["Access-Control-Allow-Origin"] = []string{f.origin}
+	for _, field := range *f.fixed {
+		if field.value == nil {
+			delete(h, field.name)
+		} else {
+			h[field.name] = field.value
+		}
 	}
 }
