@@ -12,6 +12,7 @@ import (
 // TestOutage stops the API server under load for a minute, or less with -short. Nothing of
 // what is served depends on it.
 func TestOutage(t *testing.T) {
+	t.Parallel() // with the other one that mostly waits
 	away := time.Minute
 	if testing.Short() {
 		away = 10 * time.Second

@@ -13,6 +13,7 @@ import (
 // TestContestedStatus has somebody else write the status of one of our Ingresses all the time.
 // Neither fights: at most five writes a minute are ours, and it is said once.
 func TestContestedStatus(t *testing.T) {
+	t.Parallel() // with the other one that mostly waits
 	c := Start(t, Options{})
 	c.Apply(t, ourClass+site("default", "web"))
 	f := c.Serve(t, InstanceOptions{Args: []string{"--publish-status-address", "192.0.2.10"}})
