@@ -111,9 +111,56 @@ func sameConfigMap(old, now *corev1.ConfigMap) bool {
 	return old.UID == now.UID && maps.Equal(old.Data, now.Data)
 }
 
-func stripClass(c *netv1.IngressClass)        { stripMeta(&c.ObjectMeta) }
-func stripService(s *corev1.Service)          { stripMeta(&s.ObjectMeta) }
-func stripSlice(s *discoveryv1.EndpointSlice) { stripMeta(&s.ObjectMeta) }
+func stripClass(c *netv1.IngressClass) { stripMeta(&c.ObjectMeta) }
+
+// stripIngress has equal parts of an Ingress be one, too: its paths lead to few Services.
+func stripIngress(ing *netv1.Ingress) {
+	stripMeta(&ing.ObjectMeta)
+	ing.Labels = nil
+	var last *netv1.IngressServiceBackend
+	var lastType *netv1.PathType
+	for i := range ing.Spec.Rules {
+		http := ing.Spec.Rules[i].HTTP
+		if http == nil {
+			continue
+		}
+		for j := range http.Paths {
+			p := &http.Paths[j]
+			switch t := p.PathType; {
+			case t != nil && lastType != nil && *t == *lastType:
+				p.PathType = lastType
+			case t != nil:
+				lastType = t
+			}
+			switch s := p.Backend.Service; {
+			case s != nil && last != nil && *s == *last:
+				p.Backend.Service = last
+			case s != nil:
+				last = s
+			}
+		}
+	}
+}
+
+func stripService(s *corev1.Service) {
+	stripMeta(&s.ObjectMeta)
+	s.Labels, s.Spec.ClusterIPs, s.Spec.IPFamilies, s.Spec.IPFamilyPolicy = nil, nil, nil, nil
+	s.Spec.SessionAffinityConfig, s.Spec.InternalTrafficPolicy, s.Spec.AllocateLoadBalancerNodePorts = nil, nil, nil
+	s.Status.Conditions = nil
+}
+
+func stripSlice(s *discoveryv1.EndpointSlice) {
+	stripMeta(&s.ObjectMeta)
+	service, labelled := s.Labels[discoveryv1.LabelServiceName]
+	s.Labels, s.Annotations = nil, nil
+	if labelled {
+		s.Labels = map[string]string{discoveryv1.LabelServiceName: service}
+	}
+	for i := range s.Endpoints {
+		e := &s.Endpoints[i]
+		e.NodeName, e.Zone, e.Hints, e.DeprecatedTopology = nil, nil, nil, nil
+	}
+}
 
 // stripSecret keeps the key pair and the authorities of a TLS Secret, and of others nothing but what they are.
 func stripSecret(s *corev1.Secret) {

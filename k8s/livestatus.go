@@ -36,7 +36,7 @@ func (s *statuses) strip(ing *netv1.Ingress) {
 	if s.wroteStatus(ing) {
 		ours = []metav1.ManagedFieldsEntry{{Manager: s.manager, Subresource: "status"}}
 	}
-	stripMeta(&ing.ObjectMeta)
+	stripIngress(ing)
 	ing.ManagedFields = ours
 }
 
@@ -52,6 +52,7 @@ func (s *statuses) see(ing *netv1.Ingress, gone bool) {
 	live := liveStatus{
 		uid: ing.UID, version: ing.ResourceVersion, addresses: ing.Status.LoadBalancer.Ingress, ours: s.wroteStatus(ing),
 	}
+	ing.ManagedFields = nil // nobody else reads them
 	s.mu.Lock()
 	if s.live == nil {
 		s.live = make(map[types.NamespacedName]liveStatus)

@@ -45,6 +45,7 @@ type instance struct {
 	tickets    ticketKeys
 	admin      *admin
 	problems   problemLog
+	memory     memory
 	rates      *dashboard.Rates
 	history    *dashboard.History
 	dashboard  *dashboard.Dashboard

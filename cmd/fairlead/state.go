@@ -23,6 +23,7 @@ func (in *instance) updated(u k8s.Update) {
 	in.problems.update(in.shownProblems())
 	if !u.Endpoints {
 		in.note(u)
+		in.memory.tune()
 	}
 	if in.issuing != nil {
 		in.issuing.want(u.Issues)

@@ -21,6 +21,9 @@ all of them together. Each Ingress has a host, four paths, and a headless Servic
 made through the API and stand for Pods. Objects have the labels and annotations of a chart. The instance leads: it writes
 the status of every Ingress too.
 
+What loading leaves behind is returned to the system once. When more than 64 MiB of the heap are live, it grows by half before it is
+collected and not by as much again (` + "`GOGC`" + ` in the environment has the last word); the manifests of ` + "`deploy/`" + ` set ` + "`GOMEMLIMIT`" + ` beside that.
+
 `)
 	row := func(name string, cell func(scaleColumn) string) {
 		fmt.Fprintf(&b, "| %s |", name)
