@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -68,11 +69,12 @@ func proxiedBy(tb testing.TB, edit func(*proxy.Rule), fields string) (once func(
 		}
 	})
 
-	client, err := net.Dial("tcp", server.Addresses()["http"].String())
+	nc, err := net.Dial("tcp", server.Addresses()["http"].String())
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { client.Close() })
+	client := newBlocking(tb, nc)
+	tb.Cleanup(func() { client.file.Close() })
 	request := []byte("GET /path?query=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nCookie: a=b\r\n" + fields + "\r\n")
 	buf := make([]byte, 4096)
 	return func() {
@@ -82,7 +84,7 @@ func proxiedBy(tb testing.TB, edit func(*proxy.Rule), fields string) (once func(
 		n := 0
 		for !bytes.HasSuffix(buf[:n], []byte("\r\n\r\nok")) {
 			m, err := client.Read(buf[n:])
-			if err != nil {
+			if err != nil || m == 0 {
 				tb.Fatalf("%v after %q", err, buf[:n])
 			}
 			n += m
@@ -92,6 +94,37 @@ func proxiedBy(tb testing.TB, edit func(*proxy.Rule), fields string) (once func(
 		}
 	}
 }
+
+// blocking is a connection that the runtime does not poll: a read waits in one system call.
+type blocking struct {
+	file *os.File
+	fd   int
+}
+
+// newBlocking takes c over.
+func newBlocking(tb testing.TB, c net.Conn) blocking {
+	defer c.Close()
+	f, err := c.(*net.TCPConn).File()
+	if err != nil {
+		tb.Error(err)
+		return blocking{fd: -1}
+	}
+	b := blocking{f, int(f.Fd())}
+	if err := syscall.SetNonblock(b.fd, false); err != nil {
+		tb.Error(err)
+	}
+	return b
+}
+
+func (b blocking) Read(p []byte) (int, error) {
+	for {
+		if n, err := syscall.Read(b.fd, p); err != syscall.EINTR {
+			return n, err
+		}
+	}
+}
+
+func (b blocking) Write(p []byte) (int, error) { return syscall.Write(b.fd, p) }
 
 // cannedBackend answers every head with the same bytes.
 func cannedBackend(tb testing.TB, response []byte) netip.AddrPort {
@@ -107,18 +140,19 @@ func cannedBackend(tb testing.TB, response []byte) netip.AddrPort {
 				return
 			}
 			go func() {
-				defer c.Close()
+				b := newBlocking(tb, c)
+				defer b.file.Close()
 				buf, n := make([]byte, 8192), 0
 				for {
-					m, err := c.Read(buf[n:])
-					if err != nil {
+					m, err := b.Read(buf[n:])
+					if err != nil || m == 0 {
 						return
 					}
 					if n += m; !bytes.HasSuffix(buf[:n], []byte("\r\n\r\n")) {
 						continue
 					}
 					n = 0
-					if _, err := c.Write(response); err != nil {
+					if _, err := b.Write(response); err != nil {
 						return
 					}
 				}

@@ -1,7 +1,7 @@
 // Load measures what a proxied request costs: fairlead beside nginx and HAProxy, or two
 // fairleads beside each other. README.md says how and what the figures mean.
 //
-//	go run ./load                                          everything, about 25 minutes
+//	go run ./load                                          everything, half an hour
 //	go run ./load -rows 1k-64 -rounds 3 -seconds 2         one row, quickly
 //	go run ./load -rows '1k-64*' -binary NEW -against OLD  two binaries
 //	go run ./load -list                                    the rows
@@ -66,6 +66,13 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 		}
 		return nil
 	}
+	if s.from != "" {
+		report, err := readReport(s.from)
+		if err != nil {
+			return err
+		}
+		return report.writePage(s.page)
+	}
 	dir, err := os.MkdirTemp("", "fairlead-load-*")
 	if err != nil {
 		return err
@@ -98,6 +105,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	report.writeVerdicts(out)
 	if s.output != "" {
 		err = errors.Join(err, report.writeJSON(s.output))
+	}
+	if s.page != "" {
+		err = errors.Join(err, report.writePage(s.page))
 	}
 	return err
 }

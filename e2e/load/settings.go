@@ -27,7 +27,8 @@ type settings struct {
 
 	root, binary, against string // paths; empty binary: built from root
 	args, againstArgs     string // flags for them
-	profile, output       string // files to write; empty: none
+	profile, output, page string // files to write; empty: none
+	from                  string // a report to read in place of a run; empty: none
 
 	proxyCPUs, loadCPUs string
 	threads             int // the number of proxyCPUs
@@ -52,6 +53,8 @@ func parseSettings(args []string, usage io.Writer) (*settings, error) {
 	f.StringVar(&s.againstArgs, "against-args", "", "`flags` for the other; without -against it is the same binary")
 	f.StringVar(&s.profile, "cpuprofile", "", "take a CPU profile of each fairlead and write it to `PREFIX`-SUBJECT-ROW.pprof")
 	f.StringVar(&s.output, "o", "", "`file` for the report, as JSON")
+	f.StringVar(&s.page, "md", "", "Markdown `file` to put the report's tables into, between the lines that say so")
+	f.StringVar(&s.from, "from", "", "JSON `file` of an earlier report, for -md: nothing is measured")
 	f.StringVar(&s.proxyCPUs, "proxy-cpus", "1", "`CPUs` of the proxies, as taskset takes them; they have as many threads")
 	f.StringVar(&s.loadCPUs, "load-cpus", "0", "`CPUs` of the generator and the backend")
 	if err := f.Parse(args); err != nil {
@@ -110,6 +113,14 @@ func parseSettings(args []string, usage io.Writer) (*settings, error) {
 	}
 	if _, err := countCPUs(s.loadCPUs); err != nil {
 		wrong("-load-cpus: %w", err)
+	}
+	if s.page != "" { // half an hour later would be too late
+		if _, _, err := splitPage(s.page); err != nil {
+			wrong("-md: %w", err)
+		}
+	}
+	if s.from != "" && s.page == "" {
+		wrong("-from: want -md with it")
 	}
 	return &s, errors.Join(errs...)
 }

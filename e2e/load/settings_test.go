@@ -45,6 +45,8 @@ func TestSettingsMistakes(t *testing.T) {
 		"-binary /no/such/file":               {"/no/such/file"},
 		"-proxy-cpus 2-1 -load-cpus x":        {"-proxy-cpus", "-load-cpus"},
 		"1k-64":                               {"want flags only"},
+		"-from report.json":                   {"-md"},
+		"-md settings_test.go":                {"-md", "want a line"},
 		"-seconds 100000 -count -1 -rows nil": {"-seconds", "-count", "nil"},
 	} {
 		_, err := parseSettings(strings.Fields(args), io.Discard)
