@@ -117,13 +117,16 @@ func TestLongRequestBodiesAreSpliced(t *testing.T) {
 	want := sha256.Sum256(body)
 	for name, early := range map[string]int{"head alone": 0, "some with the head": 1000, "expected": -1} {
 		t.Run(name, func(t *testing.T) {
-			f := singleBackend(t, &proxytest.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			web := rule("a.example", "/", webKey)
+			web.Policies = &policy.Set{BodySize: size, Fields: &policy.Fields{Hide: []string{"Server"}}}
+			f := newFront(t, Config{Hosts: ByHost([]*Rule{web})}, nil)
+			f.lead(t, webKey, &proxytest.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				sum := sha256.New()
 				n, err := io.Copy(sum, r.Body)
 				if n != size || err != nil || !bytes.Equal(sum.Sum(nil), want[:]) {
 					t.Errorf("got %d bytes, %v, of the sum %x", n, err, sum.Sum(nil))
 				}
-			})}, nil)
+			})})
 			c := dialRaw(t, f.http())
 			for i := range 3 {
 				before := ioCounters(t)
