@@ -42,6 +42,14 @@ func TestPromisesAreTested(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The page of failures has a row for each of the control plane and of rollouts.
+func TestFailureModesAreComplete(t *testing.T) {
+	page, err := os.ReadFile("../../docs/failure-modes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for prefix, last := range map[string]int{"C": 15, "R": 10} {
 		for n := 1; n <= last; n++ {
 			if row := fmt.Sprintf("\n| %s%d |", prefix, n); !strings.Contains(string(page), row) {
