@@ -42,12 +42,12 @@ func (n FieldNames) Clean(h http.Header) (dropped bool) {
 		return false
 	}
 	for name := range h {
-		for i := range len(name) {
-			c := name[i]
-			if c|0x20 >= 'a' && c|0x20 <= 'z' || c == '-' || c >= '0' && c <= '9' {
-				continue
-			}
-			if c == '_' && n.Underscores || c != '_' && n.Others {
+		i := 0
+		for i < len(name) && plainName[name[i]] {
+			i++
+		}
+		for ; i < len(name); i++ {
+			if c := name[i]; c == '_' && n.Underscores || c != '_' && n.Others && !plainName[c] {
 				delete(h, name)
 				dropped = true
 				break
@@ -56,3 +56,11 @@ func (n FieldNames) Clean(h http.Header) (dropped bool) {
 	}
 	return dropped
 }
+
+// plainName has the characters of the names that are never dropped.
+var plainName = func() (plain [256]bool) {
+	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-" {
+		plain[c] = true
+	}
+	return plain
+}()

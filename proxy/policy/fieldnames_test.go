@@ -96,3 +96,14 @@ func TestReadFieldsOfAnnotations(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkFieldNames(b *testing.B) {
+	n := FieldNames{Underscores: true, Others: true}
+	h := http.Header{}
+	for _, name := range []string{"Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Cookie", "Referer", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Upgrade-Insecure-Requests", "User-Agent"} {
+		h[name] = []string{"x"}
+	}
+	for b.Loop() {
+		n.Clean(h)
+	}
+}

@@ -24,7 +24,6 @@ var keys = [...]key{
 	{"auth-snippet", Refused, "#", "raw nginx configuration"},
 	{"client-max-body-size", Unknown, "", "there was never such a key; ingress-nginx has proxy-body-size"},
 	{"configuration-snippet", Refused, "#", "raw nginx configuration, which may deny access"},
-	{"connection-proxy-header", LeftOut, "keep-alive ''", "Connection header for the upstream"},
 	{"enable-influxdb", Unknown, "false", "it was removed"},
 	{"enable-modsecurity", Refused, "false", "web application firewall"},
 	{"enable-opentelemetry", LeftOut, "false", "tracing"},
