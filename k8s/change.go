@@ -98,7 +98,9 @@ func configMapNames(ing *netv1.Ingress) []types.NamespacedName {
 func stripMeta(m *metav1.ObjectMeta) {
 	m.ManagedFields = nil
 	m.OwnerReferences, m.Finalizers = nil, nil
-	delete(m.Annotations, corev1.LastAppliedConfigAnnotation)
+	if delete(m.Annotations, corev1.LastAppliedConfigAnnotation); len(m.Annotations) == 0 {
+		m.Annotations = nil // an empty map is larger than all else here
+	}
 }
 
 // stripConfigMap keeps what settings are made of.

@@ -36,6 +36,10 @@ func TestStripIngress(t *testing.T) {
 	if ing.Labels != nil || len(ing.Annotations) != 1 {
 		t.Errorf("kept what nobody reads: %+v", ing.ObjectMeta)
 	}
+	only := &netv1.Ingress{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "x"}}}
+	if stripIngress(only); only.Annotations != nil {
+		t.Errorf("kept an empty map of annotations: %v", only.Annotations)
+	}
 	paths := ing.Spec.Rules[0].HTTP.Paths
 	if paths[0].Backend.Service != paths[1].Backend.Service || paths[2].Backend.Service != paths[4].Backend.Service || paths[0].PathType != paths[1].PathType {
 		t.Error("equal parts are several")

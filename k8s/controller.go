@@ -84,7 +84,6 @@ type Controller struct {
 	resolved    map[upstream.Key]upstream.Resolution    // what the live table's pools were given
 	keys        map[types.NamespacedName][]upstream.Key // those of resolved, by Service
 	ahead       bool                                    // resolved is newer than plan
-	unresolved  map[upstream.Key][]ingress.Problem      // what Resolve last complained of
 	own         map[upstream.Key][]upstream.Address     // those of resolved that are our own
 	quarantined map[*netv1.Ingress]struct{}
 	panics      map[string]struct{} // those that were logged
@@ -173,7 +172,6 @@ func (c *Controller) begin() {
 	c.changes.wake = make(chan struct{}, 1)
 	c.resolved = make(map[upstream.Key]upstream.Resolution)
 	c.keys = make(map[types.NamespacedName][]upstream.Key)
-	c.unresolved = make(map[upstream.Key][]ingress.Problem)
 	c.own = make(map[upstream.Key][]upstream.Address)
 	c.quarantined = make(map[*netv1.Ingress]struct{})
 	c.panics = make(map[string]struct{})
@@ -326,7 +324,6 @@ func (c *Controller) forget(keys map[upstream.Key]struct{}) {
 			continue
 		}
 		delete(c.resolved, k)
-		delete(c.unresolved, k)
 		delete(c.own, k)
 		name := serviceName(k)
 		c.keys[name] = slices.DeleteFunc(c.keys[name], func(other upstream.Key) bool { return other == k })
@@ -351,7 +348,7 @@ func (c *Controller) endpoints(services map[types.NamespacedName]time.Time) {
 				c.countReplicas(c.service(name))
 			}
 			s := c.service(name)
-			if c.Translator.Recheck(s, name) {
+			if c.Translator.Recheck(s, name, c.keys[name]) {
 				c.changes.notifyAt(types.NamespacedName{}, at)
 			}
 			if len(c.keys[name]) == 0 {
@@ -361,13 +358,11 @@ func (c *Controller) endpoints(services map[types.NamespacedName]time.Time) {
 				since = at
 			}
 			for _, k := range c.keys[name] {
-				before, own := c.resolved[k], c.own[k]
+				own := c.own[k]
 				c.ahead = true
-				r, problems := c.Translator.Resolve(s, k)
+				r, _ := c.Translator.Resolve(s, k)
 				c.resolve(k, r)
-				last, known := c.unresolved[k]
-				c.unresolved[k] = problems
-				if known && !slices.EqualFunc(last, problems, equalProblem) || !slices.Equal(own, c.own[k]) || !known && (len(problems) > 0 || before.Reason != "") {
+				if !slices.Equal(own, c.own[k]) {
 					c.changes.notifyAt(types.NamespacedName{}, at)
 				}
 			}

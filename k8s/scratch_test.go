@@ -55,7 +55,7 @@ func (n *neighbourhood) ingress() *netv1.Ingress {
 		ing.Annotations["fairlead.dev/"+key] = value
 	}
 	for range n.IntN(3) {
-		switch n.IntN(12) {
+		switch n.IntN(15) {
 		case 0, 10, 11:
 			set("canary", "true")
 			set("canary-weight", n.one("10", "20"))
@@ -79,6 +79,13 @@ func (n *neighbourhood) ingress() *netv1.Ingress {
 			set("ssl-redirect", n.one("true", "false"))
 		case 8:
 			set("app-root", "/app")
+		case 12:
+			set("server-alias", n.one("a.example", "b.example", "alias.example", "alias.example,www.a.example"))
+		case 13:
+			set("default-backend", n.one("a", "gone"))
+		case 14:
+			set("auth-tls-secret", ing.Namespace+"/one")
+			set("ssl-ciphers", "ECDHE-RSA-AES128-GCM-SHA256")
 		case 9:
 			set("backend-protocol", n.one("AUTO_HTTP", "HTTPS"))
 		}
@@ -201,7 +208,7 @@ func live(t *testing.T, c *Controller) string {
 
 // signs are what of the influences on one another must come up.
 var signs = []string{
-	"+shop/", "CanaryNotServed", "RouteConflict", "CatchAllConflict", " Regexp ", "[client certificate", "policy-refused", "[redirect to www",
+	"alias.example", "+shop/", "CanaryNotServed", "RouteConflict", "CatchAllConflict", " Regexp ", "[client certificate", "policy-refused", "[redirect to www",
 	"CertificateConflict", "CertificateNameMismatch", "ClassNotFound", "|", "service-not-found", "no-endpoints", "has 10.1.0.1",
 }
 

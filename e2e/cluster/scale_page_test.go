@@ -16,8 +16,8 @@ func scalePage(columns []scaleColumn) string {
 
 Made by a test: ` + "`cd e2e/cluster && FAIRLEAD_E2E_SCALE=full go test -count=1 -timeout 30m -run TestScale .`" + `, as root. Do not edit.
 
-A real API server with etcd, one instance of fairlead, the test and its backends share a machine of two shared cores, so times are those of
-all of them together. Each Ingress has a host, four paths, and a headless Service of its own with one endpoint; EndpointSlices are
+A real API server with etcd, one instance of fairlead, the test and its backends share two cores, which may be busy with
+other work too, so times are those of all of them together. Each Ingress has a host, four paths, and a headless Service of its own with one endpoint; EndpointSlices are
 made through the API and stand for Pods. Objects have the labels and annotations of a chart. The instance leads: it writes
 the status of every Ingress too.
 

@@ -219,15 +219,23 @@ func (t *Translator) Resolve(s *Snapshot, k upstream.Key) (upstream.Resolution, 
 	return b.resolved, sorted(b.problems(&t.backends))
 }
 
-// Recheck looks again at the backends of a Service that Ingresses refer to and nothing is forwarded
-// to, which Resolve is not asked for, and reports whether their Problems are others now. Of s no
-// other part is looked at.
-func (t *Translator) Recheck(s *Snapshot, service types.NamespacedName) bool {
+// Recheck looks again at the backends of a Service, which are those of keys and those that
+// Ingresses refer to and nothing is forwarded to. It reports whether their Problems are others than
+// when they were last looked at, by Translate, Resolve or Recheck. Of s no other part is looked at.
+func (t *Translator) Recheck(s *Snapshot, service types.NamespacedName, keys []upstream.Key) bool {
 	changed := false
-	for b := range t.backends.unserved[service] {
+	look := func(b *backend) {
 		before := b.findings
 		t.backends.refresh(b, &t.options, s)
 		changed = changed || !slices.EqualFunc(before, b.findings, func(f, g finding) bool { return f.reason == g.reason && f.err.Error() == g.err.Error() })
+	}
+	for b := range t.backends.unserved[service] {
+		look(b)
+	}
+	for _, k := range keys {
+		if b := t.backends.byKey[k]; b != nil {
+			look(b)
+		}
 	}
 	return changed
 }
