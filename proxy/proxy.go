@@ -82,6 +82,9 @@ func (p *Proxy) keeping() *bodyStore {
 	return &p.bodies
 }
 
+// Mirrored is what became of the copies of requests that rules ask for.
+func (p *Proxy) Mirrored() policy.MirrorCounts { return p.policies.Mirrored() }
+
 // BodyCounts is what became of the bodies of requests that were to be read whole.
 func (p *Proxy) BodyCounts() BodyCounts { return p.keeping().counts() }
 

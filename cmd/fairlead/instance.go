@@ -114,8 +114,8 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 	}
 	metrics := observe.Options{
 		Version: buildVersion(), Table: in.proxy.Table, InFlight: in.proxy.InFlight, Tunnels: in.proxy.Tunnels, Replicas: in.proxy.Replicas,
-		Bodies: in.proxy.BodyCounts,
-		Read:   in.controller.Translator.Read, Compiled: in.proxy.Compiled,
+		Bodies: in.proxy.BodyCounts, Mirrored: in.proxy.Mirrored,
+		Read: in.controller.Translator.Read, Compiled: in.proxy.Compiled,
 		Synced: in.synced, Leader: in.leading, Problems: in.problemKinds, Certificates: in.expiries, AccessLog: in.accessLog,
 		TicketKeys: in.tickets.since, QuirkRequests: in.quirkRequests(),
 	}

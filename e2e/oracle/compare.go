@@ -186,6 +186,9 @@ func (c *comparison) upstream(seen *Seen) {
 		}
 	}
 	d := seen.Deliveries[len(seen.Deliveries)-1]
+	if len(want.Others) > 0 {
+		d = c.copies(want, seen.Deliveries)
+	}
 	if service := d.Service; want.Backend != service && !strings.HasSuffix(want.Backend, "/"+service) && !strings.HasPrefix(want.Backend, "(") {
 		c.differ("want it to reach %s, it reached %s", want.Backend, service)
 	}
@@ -210,6 +213,51 @@ func (c *comparison) upstream(seen *Seen) {
 	base := c.clientHeader()
 	c.defaults(base)
 	c.received(base, want.Headers, d.Header, "upstream")
+}
+
+// other is a delivery that is not the one in question, as recorded.
+type other struct {
+	Backend   string         `json:"backend"`
+	Method    string         `json:"method"`
+	Target    any            `json:"target"`
+	BodyBytes int            `json:"body_bytes"`
+	Headers   map[string]any `json:"headers"`
+}
+
+// copies compares the deliveries to other Services than the one in question, and returns the last of
+// those to that; where there is none, the last of all.
+func (c *comparison) copies(want *Upstream, got []Delivery) Delivery {
+	main := got[len(got)-1]
+	var copies []Delivery
+	for _, d := range got {
+		if d.Service == want.Backend {
+			main = d
+		} else {
+			copies = append(copies, d)
+		}
+	}
+	for i, raw := range want.Others {
+		var o other
+		if err := json.Unmarshal(raw, &o); err != nil {
+			c.differ("the record of delivery %d: %v", i+1, err)
+			continue
+		}
+		if o.Backend == want.Backend {
+			return got[len(got)-1] // tries of one request
+		}
+		if i >= len(copies) {
+			c.differ("want a delivery to %s, there was none", o.Backend)
+			continue
+		}
+		d := copies[i]
+		if o.Method != d.Method || !c.matches(o.Target, []string{d.Target}) || o.BodyBytes != d.BodyBytes {
+			c.differ("want %s %s with %d bytes at %s, got %s %s with %d", o.Method, show(o.Target), o.BodyBytes, o.Backend, d.Method, d.Target, d.BodyBytes)
+		}
+		base := c.clientHeader()
+		c.defaults(base)
+		c.received(base, o.Headers, d.Header, "copy")
+	}
+	return main
 }
 
 var hopByHop = []string{"Connection", "Keep-Alive", "Te", "Upgrade", "Proxy-Connection", "Transfer-Encoding", "Trailer", "Content-Length", "Host", "Expect", "Http2-Settings"}

@@ -201,7 +201,15 @@ func (b *Backends) exchange(c *Case, e *Exchange, httpAddr, httpsAddr string) (*
 			return nil, err
 		}
 	}
-	for _, d := range b.Take(c.namespace()) {
+	deliveries := b.Take(c.namespace())
+	if e.Upstream != nil && len(e.Upstream.Others) > 0 {
+		// Copies come when they come.
+		for deadline := time.Now().Add(5 * time.Second); len(deliveries) <= len(e.Upstream.Others) && time.Now().Before(deadline); {
+			<-time.After(5 * time.Millisecond)
+			deliveries = append(deliveries, b.Take(c.namespace())...)
+		}
+	}
+	for _, d := range deliveries {
 		if d.Service == authService {
 			seen.Auth = append(seen.Auth, d)
 		} else {

@@ -14,6 +14,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 )
 
 // Options names the build and gives access to what other packages know. The functions are
@@ -31,6 +32,8 @@ type Options struct {
 	Tunnels  func() int
 	// Replicas is what limits of all replicas together are divided by.
 	Replicas func() int
+	// Mirrored is what became of copies of requests.
+	Mirrored func() policy.MirrorCounts
 	// Bodies is what became of the bodies of requests that were to be read whole.
 	Bodies func() proxy.BodyCounts
 	// TicketKeys is when the key that seals session tickets began to; zero while replicas share

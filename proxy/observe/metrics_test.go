@@ -14,6 +14,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
 )
@@ -148,6 +149,7 @@ func everything(t testing.TB) *Metrics {
 		QuirkRequests: maps.All(map[string]uint64{"hsts-default": 7}),
 		Orders:        maps.All(map[string]uint64{"issued": 2}),
 		Issued:        func() (int, int) { return 2, 1 },
+		Mirrored:      func() policy.MirrorCounts { return policy.MirrorCounts{Sent: 2} },
 		Bodies:        func() proxy.BodyCounts { return proxy.BodyCounts{File: 2} },
 	})
 	backend := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

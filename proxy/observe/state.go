@@ -35,6 +35,19 @@ func registerState(r prometheus.Registerer, o Options) {
 		gauge("fairlead_limit_replicas", "Replicas that limits of all together are divided by.",
 			func() float64 { return float64(o.Replicas()) })
 	}
+	if o.Mirrored != nil {
+		r.MustRegister(collected{
+			desc: prometheus.NewDesc("fairlead_mirrored_requests_total",
+				"Copies of requests for mirror-target, by what became of them.", []string{"result"}, nil),
+			kind: prometheus.CounterValue,
+			each: func(emit func(float64, ...string)) {
+				c := o.Mirrored()
+				emit(float64(c.Sent), "sent")
+				emit(float64(c.Failed), "failed")
+				emit(float64(c.Dropped), "dropped")
+			},
+		})
+	}
 	if o.Bodies != nil {
 		r.MustRegister(collected{
 			desc: prometheus.NewDesc("fairlead_request_bodies_buffered_total",

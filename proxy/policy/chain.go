@@ -49,6 +49,7 @@ type Env struct {
 	limits   limits
 	rulings  rulings
 	patterns patterns
+	mirrors  mirrors
 	quirks   [numQuirks]atomic.Uint64 // requests that depended on each
 	// writers are of package compress/gzip, by level, and brotli of that coding.
 	writers  [gzip.BestCompression + 1]sync.Pool
@@ -72,6 +73,7 @@ var chain = [...]feature{
 	appRoot,     // of the server, before its locations: not even the body is looked at
 	hsts,        // on every answer of a location, also those that the rest gives
 	fields,      // on every answer too, and what the backend gets is not changed by anything after
+	pacing,      // what counts is what is sent, so compression is inside
 	compression, // what is sent in the end is compressed, so all that changes an answer but for fields is inside
 	bodySize,    // a body that is too large as announced is refused before anybody is asked
 	slash,       // chooses the location, so it is answered before the location's own redirects
@@ -84,10 +86,12 @@ var chain = [...]feature{
 	access,      // addresses are cheaper to check than passwords, and tell nothing
 	basicAuth,   // ours before others' services are asked
 	externalAuth,
+	mirroring,  // what may not pass is nobody's to see; with the client's path and fields, so before those that change them
 	rewriting,  // after all guards, which look at the path that was routed on
 	forwarding, // what only the backend sees comes last
 	affinity,   // only requests that get to a backend begin a session
 	canary,     // chooses the backend
+	replacing,  // of the backend's response alone
 	balancing,  // picks the endpoint of the backend that was chosen
 	backendTLS, // of the connections, as what follows is
 	backend,    // no handlers: they say where and how the last one, the proxy's, forwards

@@ -74,6 +74,9 @@ type Set struct {
 	Brotli *Compression
 	// FieldNames says which fields of requests nobody sees.
 	FieldNames FieldNames
+	Response   Response
+	Pace       Pace
+	Mirror     *Mirror
 	// Ciphers are those of TLS 1.2 for the host; nil leaves that to the Listener.
 	Ciphers []uint16
 	// ACME says whether certificates are ordered for the hosts; nil leaves that to the class.
