@@ -198,7 +198,7 @@ func (c *Cluster) Apply(t testing.TB, manifests string) {
 func (c *Cluster) Try(args ...string) (string, error) { return c.kubectl("", args...) }
 
 func (c *Cluster) kubectl(stdin string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary(controlPlane), append([]string{"kubectl", "--kubeconfig", c.Kubeconfig}, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+c.dir) // for its caches

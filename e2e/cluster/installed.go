@@ -54,10 +54,11 @@ func (i *Installed) Get(hostAndPath string) Answer {
 	return get(i.client, "http://"+hostAndPath)
 }
 
-// Rollout waits until a Deployment or DaemonSet is as it was asked to be.
+// Rollout waits until a Deployment or DaemonSet is as it was asked to be. That may take a minute and more when
+// the API server was away, which kubelets ask again ever more seldom.
 func (c *Cluster) Rollout(t testing.TB, namespace, object string) {
 	t.Helper()
-	if _, err := c.Try("rollout", "status", object, "-n", namespace, "--timeout=60s"); err != nil {
+	if _, err := c.Try("rollout", "status", object, "-n", namespace, "--timeout=180s"); err != nil {
 		events, _ := c.Try("get", "events,pods", "-n", namespace, "-o", "wide")
 		t.Fatalf("rollout of %s in %s: %v\n%s", object, namespace, err, strings.TrimSpace(events))
 	}

@@ -36,10 +36,11 @@ func removeTraces(pid int) error {
 	return errors.Join(append(errs, os.RemoveAll(traces(pid)))...)
 }
 
-// cgroups are those whose names match a pattern, in every hierarchy, wherever the caller's own lies.
+// cgroups are those whose names match a pattern, in every hierarchy, wherever the caller's own lies. Those of
+// version 2 lie at the top.
 func cgroups(name string) []string {
 	var all []string
-	for _, pattern := range []string{"*", "*/*", "*/*/*", "*/*/*/*"} {
+	for _, pattern := range []string{"", "*", "*/*", "*/*/*", "*/*/*/*"} {
 		found, _ := filepath.Glob(filepath.Join(cgroupRoot, pattern, name))
 		all = append(all, found...)
 	}

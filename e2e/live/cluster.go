@@ -54,7 +54,7 @@ func New(o Options) (*Cluster, error) {
 }
 
 // kubectlTime bounds one call.
-const kubectlTime = 3 * time.Minute
+const kubectlTime = 4 * time.Minute
 
 func (c *Cluster) kubectl(stdin []byte, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), kubectlTime)
@@ -190,7 +190,7 @@ func (c *Cluster) restart(flags []string) (string, error) {
 	if _, err := c.kubectl(nil, "patch", "deployment", c.o.Deployment, "-n", c.o.Namespace, "-p", string(patch)); err != nil {
 		return "", err
 	}
-	if _, err := c.kubectl(nil, "rollout", "status", "deployment", c.o.Deployment, "-n", c.o.Namespace, "--timeout=60s"); err != nil {
+	if _, err := c.kubectl(nil, "rollout", "status", "deployment", c.o.Deployment, "-n", c.o.Namespace, "--timeout=180s"); err != nil {
 		return "", err
 	}
 	var ip string
