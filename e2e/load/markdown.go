@@ -58,7 +58,8 @@ func (r *Report) markdown() string {
 	fmt.Fprintf(&b, "%s, %d cores, Linux %s, mitigations: %s. %s of %d s; %s.\n", m.CPU, m.Cores, m.Kernel,
 		cmp.Or(strings.Join(m.Mitigations, " "), "none"), plural(r.Rounds, "round"), r.Seconds, r.Pinning)
 	for _, name := range sortedKeys(m.Programs) {
-		fmt.Fprintf(&b, "%s: %s.\n", name, m.Programs[name])
+		version, _, _ := strings.Cut(m.Programs[name], " (/") // where the binary lay is of no interest later
+		fmt.Fprintf(&b, "%s: %s.\n", name, version)
 	}
 	r.writeCPU(&b)
 	r.writeLatency(&b)

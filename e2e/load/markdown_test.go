@@ -15,7 +15,8 @@ func TestWritePage(t *testing.T) {
 	r.Faults = []string{"haproxy: it | ended\nand said so"}
 	attacks := []Attack{{Sent: 100, P50: 200, P99: 300, P999: 400}}
 	report := &Report{
-		Rounds: 5, Seconds: 3, Rows: []RowResult{r}, Verdicts: verdicts([]RowResult{r}),
+		Machine: Machine{Programs: map[string]string{"fairlead": "fairlead v1 (/tmp/dir/fairlead)"}},
+		Rounds:  5, Seconds: 3, Rows: []RowResult{r}, Verdicts: verdicts([]RowResult{r}),
 		Open: []OpenResult{{Row: Row{Name: "open-1k-64"}, Subjects: []OpenSubject{{Name: "nginx", Saturation: 200, Rates: []*OpenRate{{Rate: 100, Attacks: attacks, Direct: attacks}}}}}},
 	}
 	kept, page := filepath.Join(dir, "report.json"), filepath.Join(dir, "page.md")
@@ -35,7 +36,7 @@ func TestWritePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"# Before\n" + pageBegin, pageEnd + "after\n", "| 1k-64 | fairlead | 9.00 |", "| 1k-64 | nginx | 10.00 |", "| 0 % | 0.90 |", "| 4.00 |",
+		"fairlead: fairlead v1.\n", "# Before\n" + pageBegin, pageEnd + "after\n", "| 1k-64 | fairlead | 9.00 |", "| 1k-64 | nginx | 10.00 |", "| 0 % | 0.90 |", "| 4.00 |",
 		`haproxy: it \| ended |`, "| open-1k-64 | nginx | 100 | 50 % | 200 | 300 | 400 | 200 | 300 | 400 |", "| 1k-64, of nginx | 1.00 | 0.90 | met |",
 	} {
 		if strings.Count(string(text), want) != 1 {
