@@ -14,6 +14,7 @@ type compiledHost struct {
 	routes []*route       // of each rule
 	keys   []upstream.Key // the backends of the rules, each once; those of losers too
 	terms  terms          // of its handshakes
+	passed *passedHost    // nil where TLS ends here
 }
 
 // leadsTo is keys; none of nil.
@@ -69,6 +70,9 @@ func (p *Proxy) compileHost(h *HostRules, before *compiledHost) *compiledHost {
 		}
 		made.routes[i] = rt
 		rule.eachBackend(add)
+		if h.Passthrough != nil && h.Passthrough.Rule == rule {
+			made.passed = &passedHost{h.Passthrough, rt.record}
+		}
 	}
 	return made
 }

@@ -39,6 +39,8 @@ type HostRules struct {
 	Rules []*Rule
 	// Ciphers are those of TLS 1.2 for connections to the host; nil leaves that to the Listener.
 	Ciphers []uint16
+	// Passthrough is nil where TLS ends here.
+	Passthrough *Passthrough
 }
 
 // ByHost makes Config.Hosts of rules in any order.

@@ -35,6 +35,9 @@ type Decision struct {
 	Status    int
 	Header    http.Header
 	Reason    string
+	// Passed says that the connection is handed to Backend as it is: there is no request that
+	// the proxy sees. When it is not let through it is closed, and Status is that of the log.
+	Passed bool
 
 	route *route // of Rule
 }
@@ -61,6 +64,10 @@ func (p *Proxy) Decide(t *Table, r *http.Request) Decision {
 	if d.Answer == (Answer{}) && d.Path.DotSegments {
 		forwardPath(r, d.Path.Forward)
 	}
+	if _, passed := t.hosting.passes(d.Host); passed != nil && r.TLS != nil {
+		d.pass(passed, x)
+		return d
+	}
 	stage := &stage{header: make(http.Header)}
 	w := &responseWriter{ResponseWriter: stage, x: x}
 	switch {
@@ -78,6 +85,16 @@ func (p *Proxy) Decide(t *Table, r *http.Request) Decision {
 		d.Status, d.Header, d.Reason = x.Status, stage.header, x.Reason
 	}
 	return d
+}
+
+// pass makes d that of a connection that is handed on.
+func (d *Decision) pass(to *passedHost, x *Exchange) {
+	d.Rule, d.Answer, d.Err, d.Passed = to.Rule, Answer{}, nil, true
+	if a := to.denies(x); a != (Answer{}) {
+		d.Status, d.Reason = a.Status, a.Reason
+		return
+	}
+	d.Forwarded, d.Backend = true, to.Rule.Backend
 }
 
 // stage is where the response to a rehearsed request ends.

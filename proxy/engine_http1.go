@@ -99,6 +99,13 @@ func (e *http1Engine) serveHTTP2(c net.Conn, read []byte) {
 	e.http2.ServeConn(&resumedTLS{secure, read}, &http2.ServeConnOpts{BaseConfig: e.base, Handler: e.base.Handler})
 }
 
+func (e *http1Engine) take(c net.Conn) {
+	if e.tls != nil {
+		c = tls.Server(c, e.tls)
+	}
+	e.server.ServeConn(c, nil)
+}
+
 func (e *http1Engine) drain() { e.server.Drain() }
 
 func (e *http1Engine) shutdown(ctx context.Context) error {

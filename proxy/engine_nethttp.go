@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"sync"
 
 	"go.uber.org/zap"
 	"golang.org/x/net/http2"
@@ -13,6 +14,7 @@ import (
 type netHTTP struct {
 	server *http.Server
 	tls    bool
+	taken  handed
 }
 
 func newNetHTTP(o engineOptions) (engine, error) {
@@ -27,13 +29,13 @@ func newNetHTTP(o engineOptions) (engine, error) {
 	}
 	server.ErrorLog, _ = zap.NewStdLogAt(o.log, zap.DebugLevel) // fails for unknown levels only
 	if o.tls == nil {
-		return &netHTTP{server, false}, nil
+		return &netHTTP{server: server, taken: newHanded()}, nil
 	}
 	server.TLSConfig = o.tls.Clone()
 	if err := http2.ConfigureServer(server, http2Server(o)); err != nil {
 		return nil, err
 	}
-	return &netHTTP{server, true}, nil
+	return &netHTTP{server: server, tls: true, taken: newHanded()}, nil
 }
 
 // http2Server has the limits of HTTP/2. golang.org/x/net/http2 gets its fixes before a release
@@ -52,6 +54,25 @@ func http2Server(o engineOptions) *http2.Server {
 }
 
 func (e *netHTTP) serve(l net.Listener) error {
+	e.taken.addr = l.Addr()
+	taken := make(chan error, 1)
+	go func() { taken <- e.serveOne(e.taken) }()
+	err := e.serveOne(l)
+	_ = e.taken.Close()
+	<-taken
+	return err
+}
+
+// take returns at once: net/http does not tell when a connection has ended.
+func (e *netHTTP) take(c net.Conn) {
+	select {
+	case e.taken.conns <- c:
+	case <-e.taken.done:
+		_ = c.Close()
+	}
+}
+
+func (e *netHTTP) serveOne(l net.Listener) error {
 	if e.tls {
 		return e.server.ServeTLS(l, "", "")
 	}
@@ -63,3 +84,36 @@ func (e *netHTTP) drain() {} // the Proxy's responses say it
 func (e *netHTTP) shutdown(ctx context.Context) error { return e.server.Shutdown(ctx) }
 
 func (e *netHTTP) close() { _ = e.server.Close() }
+
+// handed is a net.Listener of connections that are handed to it.
+type handed struct {
+	conns chan net.Conn
+	done  chan struct{}
+	close func()
+	addr  net.Addr
+}
+
+func newHanded() handed {
+	h := handed{conns: make(chan net.Conn), done: make(chan struct{})}
+	h.close = sync.OnceFunc(func() { close(h.done) })
+	return h
+}
+
+// Accept implements net.Listener.
+func (h handed) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (h handed) Close() error {
+	h.close()
+	return nil
+}
+
+// Addr implements net.Listener.
+func (h handed) Addr() net.Addr { return h.addr }

@@ -50,6 +50,9 @@ type Server struct {
 	DrainTimeout time.Duration
 	// ConnState is told of every change of a connection, with "http" or "https"; nil for none.
 	ConnState func(listener string, c net.Conn, s http.ConnState)
+	// Refused is told of each connection that is closed before it is served, with "http" or
+	// "https" and a code of what was wrong with it; nil for none.
+	Refused func(listener, reason string)
 	// Engine is what speaks HTTP on the ports. The zero value is HTTP1.
 	Engine Engine
 	// Log gets what goes wrong with single connections, at debug level. Nil for none.
@@ -75,6 +78,8 @@ type engine interface {
 	drain()
 	shutdown(context.Context) error // waits for the requests under way
 	close()
+	// take serves a connection that serve has not accepted, and returns at its end.
+	take(net.Conn)
 }
 
 type port struct {
@@ -95,24 +100,29 @@ func (s *Server) Listen() error {
 			s.Close()
 			return fmt.Errorf("%s port: %w", p.name, err)
 		}
+		in := &entrance{Listener: l, proxy: s.Proxy, name: p.name, secure: p.name == "https", refuse: refusals{count: s.Refused, log: s.logger().Named(p.name)}}
 		e, err := s.newEngine(p.name)
 		if err != nil {
 			_ = l.Close()
 			s.Close()
 			return fmt.Errorf("%s port: %w", p.name, err)
 		}
-		s.ports = append(s.ports, &port{p.name, l, e})
+		in.serve = e.take
+		s.ports = append(s.ports, &port{p.name, in, e})
 	}
 	return nil
 }
 
-func (s *Server) newEngine(name string) (engine, error) {
-	log := s.Log
-	if log == nil {
-		log = zap.NewNop()
+func (s *Server) logger() *zap.Logger {
+	if s.Log == nil {
+		return zap.NewNop()
 	}
+	return s.Log
+}
+
+func (s *Server) newEngine(name string) (engine, error) {
 	e := engineOptions{
-		proxy: s.Proxy, idle: or(s.IdleTimeout, defaultIdleTimeout), patience: or(s.ClientTimeout, defaultClientTimeout), log: log.Named(name),
+		proxy: s.Proxy, idle: or(s.IdleTimeout, defaultIdleTimeout), patience: or(s.ClientTimeout, defaultClientTimeout), log: s.logger().Named(name),
 	}
 	if s.ConnState != nil {
 		e.connState = func(c net.Conn, state http.ConnState) { s.ConnState(name, c, state) }
@@ -209,7 +219,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	wg.Go(func() {
 		if err := s.Proxy.tunnels.wait(ctx); err != nil {
-			errs[len(s.ports)] = fmt.Errorf("%d WebSocket connections were cut: %w", s.Proxy.tunnels.len(), err)
+			errs[len(s.ports)] = fmt.Errorf("%d tunnels were cut: %w", s.Proxy.tunnels.len(), err)
 			s.Proxy.tunnels.each((*tunnelEnds).close)
 		}
 	})

@@ -46,6 +46,7 @@ func TestLongBodiesAreSpliced(t *testing.T) {
 	}
 	for name, policies := range map[string]*policy.Set{
 		"no policies":   nil,
+		"PROXY header":  nil,
 		"fields hidden": {Fields: &policy.Fields{Hide: []string{"Server"}}},
 		"CORS":          {CORS: &policy.CORS{Origins: []string{"*"}}},
 		"not gzipped":   {Gzip: &policy.Compression{Level: 1, Types: []string{"text/plain"}}},
@@ -57,10 +58,17 @@ func TestLongBodiesAreSpliced(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			web := rule("a.example", "/", webKey)
 			web.Policies = policies
-			f := newFront(t, Config{Hosts: ByHost([]*Rule{web})}, nil)
+			config := Config{Hosts: ByHost([]*Rule{web})}
+			if name == "PROXY header" {
+				config.Listener = behindBalancer("127.0.0.0/8").Listener
+			}
+			f := newFront(t, config, nil)
 			f.lead(t, webKey, &proxytest.Backend{Raw: backend})
 			for i := range 2 {
 				c := dialRaw(t, f.http())
+				if config.Listener.ProxyProtocol != nil {
+					c.send(t, header1)
+				}
 				before := ioCounters(t)
 				c.send(t, "GET / HTTP/1.1", "Host: a.example", "Accept-Encoding: gzip", "", "")
 				resp, err := http.ReadResponse(c.r, nil)

@@ -15,8 +15,9 @@ import (
 type hosting struct {
 	routes   *router.Table
 	listener policy.Listener
-	hosts    map[string]terms // by the Host of a rule; only those that differ
-	demands  bool             // a host asks for client certificates
+	hosts    map[string]terms       // by the Host of a rule; only those that differ
+	demands  bool                   // a host asks for client certificates
+	passed   map[string]*passedHost // by the Host of a rule; nil for none
 
 	configs sync.Map // offer -> *tls.Config
 }
@@ -49,6 +50,12 @@ func termsOf(h *HostRules) terms {
 func newHosting(hosts []*compiledHost, routes *router.Table, l policy.Listener) *hosting {
 	h := &hosting{routes: routes, listener: l}
 	for _, c := range hosts {
+		if c.passed != nil {
+			if h.passed == nil {
+				h.passed = make(map[string]*passedHost)
+			}
+			h.passed[c.rules.Host] = c.passed
+		}
 		if c.terms == (terms{}) {
 			continue
 		}
@@ -95,9 +102,16 @@ func serverName(name string) string {
 }
 
 // misdirected reports that a request is for a host that demands another proof of the client than
-// that of its connection did: it must not pass with what was agreed on for the other.
+// that of its connection did: it must not pass with what was agreed on for the other. Nor is a
+// host whose connections are passed on served over one that was decrypted.
 func (t *Table) misdirected(state *tls.ConnectionState, host string) bool {
-	if !t.hosting.demands || state == nil {
+	if state == nil {
+		return false
+	}
+	if _, passed := t.hosting.passes(host); passed != nil {
+		return true
+	}
+	if !t.hosting.demands {
 		return false
 	}
 	name := serverName(state.ServerName)

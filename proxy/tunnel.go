@@ -118,5 +118,5 @@ func (t *tunnels) closeAfter(e *tunnelEnds, err error) (stop func()) {
 	return func() { timer.Stop() }
 }
 
-// Tunnels is the number of open WebSocket connections.
+// Tunnels is the number of open tunnels: WebSocket connections, and those that are passed through.
 func (p *Proxy) Tunnels() int { return p.tunnels.len() }

@@ -34,6 +34,9 @@ var layers = map[string]layer{
 		outside: []string{"golang.org/x/net/http/httpguts", "golang.org/x/sys/unix"},
 		why:     "a wire engine makes sense in a program without a router",
 	},
+	"proxy/proxyproto": {
+		why: "a header is read from an io.Reader, whatever is done with it",
+	},
 	"proxy/upstream": {
 		imports: []string{"proxy/http1"},
 		outside: []string{"golang.org/x/net/"},
@@ -45,7 +48,7 @@ var layers = map[string]layer{
 		why:     "a feature is parsed from plain strings and wraps an http.Handler: it knows no objects and no router",
 	},
 	"proxy": {
-		imports: []string{"router", "proxy/policy", "proxy/upstream", "proxy/http1"},
+		imports: []string{"router", "proxy/policy", "proxy/proxyproto", "proxy/upstream", "proxy/http1"},
 		outside: []string{"go.uber.org/zap", "golang.org/x/net/"},
 		why:     "Kubernetes is one way to configure the proxy; metrics and access log are made from the Exchange, outside",
 	},

@@ -129,7 +129,7 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 		TLS:           &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: in.certs.GetCertificate},
 		Tickets:       &in.tickets.sealing,
 		ShutdownDelay: noneIfZero(s.shutdownDelay), DrainTimeout: noneIfZero(s.drainTimeout),
-		ConnState: in.metrics.ConnState, Log: log, Engine: proxy.Engine(s.engine),
+		ConnState: in.metrics.ConnState, Refused: in.metrics.Refused, Log: log, Engine: proxy.Engine(s.engine),
 	}
 	in.rates, in.history = dashboard.NewRates(in.metrics.Counts, nil), dashboard.NewHistory()
 	in.dashboard = in.newDashboard()

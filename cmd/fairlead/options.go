@@ -24,6 +24,7 @@ type options struct {
 	watchNamespace      string
 	disableCatchAll     bool
 	disableExternalName bool
+	sslPassthrough      bool
 
 	publishService         string
 	publishStatusAddresses []string
@@ -101,6 +102,7 @@ func (o *options) registerTranslation(f *pflag.FlagSet) {
 	f.BoolVar(&o.watchWithoutClass, "watch-ingress-without-class", false, "also serve Ingresses that name no class")
 	f.BoolVar(&o.disableCatchAll, "disable-catch-all", false, "refuse Ingresses that would answer for every host")
 	f.BoolVar(&o.disableExternalName, "disable-svc-external-name", false, "refuse Services of type ExternalName")
+	f.BoolVar(&o.sslPassthrough, "enable-ssl-passthrough", false, "hand TLS connections on undecrypted where the annotation ssl-passthrough asks for it")
 	f.StringVar(&o.configMap, "configmap", "", "`namespace/name` of the ConfigMap with the settings of all Ingresses; fairlead settings lists its keys")
 	f.StringSliceVar(&o.quirks, "quirk", nil, "`name=on|off` switches a behaviour in which the profiles differ, for Ingresses of both;\ndocs/quirks.md lists them, /debug/quirks what depends on them")
 	o.acme.registerTranslation(f)

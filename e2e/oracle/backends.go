@@ -295,7 +295,7 @@ func Send(r *Request, httpAddr, httpsAddr, cookie string) (*Answer, error) {
 	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(40 * time.Second))
 	if r.Proxy != "" {
-		if _, err := io.WriteString(c, r.Proxy+"\r\n"); err != nil {
+		if _, err := io.WriteString(c, r.Proxy); err != nil {
 			return &Answer{Closed: true}, nil
 		}
 	}

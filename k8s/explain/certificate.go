@@ -31,6 +31,13 @@ func (w *walk) tls() finding {
 	if w.q.URL.Scheme != "https" {
 		return skip("NotHTTPS", "the URL is http")
 	}
+	if w.decision.Passed {
+		if !w.decision.Forwarded {
+			return broken("PassthroughRefused", "TLS connections to the host are not let through to its backend ("+w.decision.Reason+"), and are closed",
+				"see what the Ingress asks for beside ssl-passthrough: "+kubectl(w.ing.Namespace, "get ingress "+w.ing.Name+" -o yaml"), ingressName(w.ing))
+		}
+		return fine("PassedThrough", "TLS connections to the host are handed to its backend as they are, which shows its own certificate", ingressName(w.ing))
+	}
 	host := strings.ToLower(strings.TrimSuffix(w.q.URL.Hostname(), "."))
 	name := host
 	if _, err := netip.ParseAddr(host); err == nil {

@@ -166,6 +166,8 @@ func question(t testing.TB, words []string) (explain.Question, ingress.Options, 
 				a.Fault, a.Err = explain.Reason(fault), fmt.Errorf("an error")
 			}
 			q.Probes = append(q.Probes, a)
+		case "passthrough":
+			o.Passthrough = true
 		case "local":
 			q.Local = append(q.Local, netip.MustParsePrefix(value))
 		case "acme":

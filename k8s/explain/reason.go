@@ -52,6 +52,8 @@ func ownReasons() []ReasonDoc {
 		{"NotHTTPS", "The URL is not https: there is no certificate."},
 		{"CertificateServed", "A certificate that covers the host is served."},
 		{"DefaultCertificateServed", "The default certificate is served, and it covers the host."},
+		{"PassedThrough", "The TLS connections of the host are handed to its backend as they are: the certificate is the backend's."},
+		{"PassthroughRefused", "The TLS connections of the host are to be handed to its backend, and are closed instead."},
 		{"NoTLSSection", "No TLS section of an Ingress is for the host: a default certificate is served."},
 		{"NoServerName", "The client sends no server name for an address: a default certificate is served."},
 

@@ -202,6 +202,7 @@ func (r *reader) annotations() effects {
 		Annotations: r.ingress.Annotations, Profile: r.profile, Quirks: r.options.Quirks, Namespace: r.ingress.Namespace, Secret: r.secretData,
 		Config: r.settings.config, Refused: r.settings.global.Refused, ConfigMap: r.settings.lookUp,
 		OwnConfigMap: r.configMapData, HasDefaultBackend: r.options.DefaultBackend != (upstream.Key{}),
+		Passthrough: r.options.Passthrough,
 	})
 	var e effects
 	for _, f := range findings {

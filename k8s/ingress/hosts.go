@@ -42,7 +42,7 @@ type host struct {
 
 	rules    *proxy.HostRules // nil when nothing is served
 	canaries []upstream.Key   // the backends of canaries that get requests
-	problems []Problem        // of canaries
+	problems []Problem        // of canaries, and of what is of the host as a whole
 }
 
 func (h *host) facts() fact {
@@ -136,7 +136,7 @@ func (hs *hosts) settle(bs *backends) {
 		} else {
 			delete(hs.troubled, h)
 		}
-		if before != nil && h.rules != nil && slices.Equal(before.Ciphers, h.rules.Ciphers) && slices.EqualFunc(before.Rules, h.rules.Rules, equalRule) {
+		if before != nil && h.rules != nil && sameHostWide(before, h.rules) && slices.EqualFunc(before.Rules, h.rules.Rules, equalRule) {
 			h.rules = before
 		}
 		if h.rules != before {
@@ -197,6 +197,10 @@ func (hs *hosts) settle(bs *backends) {
 	}
 }
 
+func sameHostWide(a, b *proxy.HostRules) bool {
+	return slices.Equal(a.Ciphers, b.Ciphers) && reflect.DeepEqual(a.Passthrough, b.Passthrough)
+}
+
 func equalRule(a, b *proxy.Rule) bool { return a == b || reflect.DeepEqual(a, b) }
 
 // unite returns what a host serves: a function of its arguments, of which members are in order
@@ -217,8 +221,5 @@ func unite(name string, members []member) (*proxy.HostRules, []upstream.Key, []P
 		return nil, canaries, problems
 	}
 	made := &proxy.HostRules{Host: name, Rules: guardHost(rules)}
-	if i := slices.IndexFunc(rules, func(r *proxy.Rule) bool { return r.Policies != nil && r.Policies.Ciphers != nil }); i >= 0 {
-		made.Ciphers = rules[i].Policies.Ciphers
-	}
-	return made, canaries, problems
+	return made, canaries, append(problems, hostWide(made, members)...)
 }

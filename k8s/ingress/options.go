@@ -39,6 +39,8 @@ type Options struct {
 	// DefaultCertificate names the Secret of the certificate for hosts that have no other.
 	// The zero name is none.
 	DefaultCertificate types.NamespacedName
+	// Passthrough allows ssl-passthrough.
+	Passthrough bool
 	// ConfigMap names the controller's ConfigMap. The zero name is none.
 	ConfigMap types.NamespacedName
 	// Quirks are those that are switched, whatever the profile of an Ingress has.

@@ -182,9 +182,9 @@ func (r *reader) errorPages(rule *proxy.Rule) {
 }
 
 // annotationField is where the annotation of a key stands.
-func (r *reader) annotationField(key string) string {
+func (e *entry) annotationField(key string) string {
 	prefix := policy.Prefix
-	if _, ok := r.ingress.Annotations[prefix+key]; !ok {
+	if _, ok := e.ingress.Annotations[prefix+key]; !ok {
 		prefix = policy.NginxPrefix
 	}
 	return "metadata.annotations[" + prefix + key + "]"

@@ -50,6 +50,8 @@ const (
 	SettingInvalid          Reason = "SettingInvalid"
 	SettingUnknown          Reason = "SettingUnknown"
 	SettingRefused          Reason = "SettingRefused"
+	HostSettled             Reason = "HostSettled"
+	HostClosed              Reason = "HostClosed"
 	TranslationPanicked     Reason = "TranslationPanicked"
 	CanaryNotServed         Reason = "CanaryNotServed"
 	AliasNotServed          Reason = "AliasNotServed"
@@ -114,6 +116,8 @@ func Reasons() []ReasonDoc {
 		{Reason: SettingInvalid, Doc: "The value of a key of the ConfigMap is not valid: its default counts."},
 		{Reason: SettingUnknown, Doc: "A key of the ConfigMap is not known."},
 		{Reason: SettingRefused, Doc: "A key of the ConfigMap guards access and cannot be honoured: the rules that it is for answer 503."},
+		{Reason: HostSettled, Doc: "An annotation is for a host as a whole, and an older Ingress of the host decides otherwise."},
+		{Reason: HostClosed, Doc: "Another Ingress of the host guards it as a whole by an annotation that cannot be honoured: every request for the host is answered 503."},
 		{Reason: TranslationPanicked, Doc: "The Ingress made the controller panic, which is no mistake of its author: nothing of it is served."},
 		{Reason: CanaryNotServed, Doc: "The Ingress is a canary that gets no requests: no other Ingress of its namespace has the host, path and path type, an older canary has them, it guards access otherwise, or the annotation is not valid."},
 		{Reason: AliasNotServed, Doc: "A host of server-alias has rules of an Ingress, or is the alias of another host by an older one: it is not served as the host of the rules."},

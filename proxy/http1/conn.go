@@ -16,7 +16,7 @@ import (
 type conn struct {
 	server *Server
 	nc     net.Conn
-	tcp    *net.TCPConn         // nc, if that is one: cleartext
+	tcp    *net.TCPConn         // nc, or what nc is but for its addresses: cleartext
 	socket socket               // the TCP socket below nc; nil if there is none
 	tls    *tls.ConnectionState // nil for cleartext
 	remote string               // address of the client

@@ -145,7 +145,9 @@ func (s *Server) start(nc net.Conn, read []byte, spawn bool) {
 	if tcp, ok := below(nc).(*net.TCPConn); ok {
 		if socket, err := tcp.SyscallConn(); err == nil {
 			c.socket = socket
-			c.tcp, _ = nc.(*net.TCPConn)
+			if _, secure := nc.(*tls.Conn); !secure {
+				c.tcp = tcp
+			}
 		}
 	}
 	c.in.preload(read)

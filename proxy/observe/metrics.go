@@ -65,6 +65,7 @@ type Metrics struct {
 	table          func() *proxy.Table
 	accepted       *prometheus.CounterVec // by listener
 	open           *prometheus.GaugeVec   // by listener
+	refused        *prometheus.CounterVec // by listener and reason
 	propagation    prometheus.Histogram
 	updateFailures prometheus.Counter
 	failures       *failures
@@ -92,6 +93,10 @@ func NewMetrics(o Options) *Metrics {
 			Name: "fairlead_connections_open",
 			Help: "Open client connections, by data port, without WebSocket tunnels.",
 		}, []string{"listener"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_connections_refused_total",
+			Help: "Client connections that were closed before they were served, by data port and reason.",
+		}, []string{"listener", "reason"}),
 		propagation: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:                           "fairlead_config_propagation_seconds",
 			Help:                           "Time from the first notification of a change to the table that has it being live.",
@@ -114,7 +119,7 @@ func NewMetrics(o Options) *Metrics {
 				"version": o.Version, "revision": o.Revision, "go_version": runtime.Version(),
 			},
 		}, func() float64 { return 1 }),
-		m.accepted, m.open, m.propagation, m.updateFailures, m.failures.vec,
+		m.accepted, m.open, m.refused, m.propagation, m.updateFailures, m.failures.vec,
 		newSeriesCollector(m),
 	)
 	registerState(m.registry, o)
@@ -149,6 +154,11 @@ func (m *Metrics) ConnState(listener string, _ net.Conn, s http.ConnState) {
 		// A connection that was taken over is one of fairlead_tunnels.
 		m.open.WithLabelValues(listener).Dec()
 	}
+}
+
+// Refused counts a connection that was not served; it fits Server.Refused.
+func (m *Metrics) Refused(listener, reason string) {
+	m.refused.WithLabelValues(listener, reason).Inc()
 }
 
 // Propagated records how long a change took to become live.

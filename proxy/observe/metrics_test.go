@@ -160,6 +160,7 @@ func everything(t testing.TB) *Metrics {
 	get(p, "b.example", "/")
 	m.Propagated(time.Millisecond)
 	m.ConnState("http", nil, http.StateNew)
+	m.Refused("http", "proxy-header-missing")
 	return m
 }
 

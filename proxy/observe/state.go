@@ -28,7 +28,7 @@ func registerState(r prometheus.Registerer, o Options) {
 			func() float64 { return float64(o.InFlight()) })
 	}
 	if o.Tunnels != nil {
-		gauge("fairlead_tunnels_open", "Open WebSocket connections.",
+		gauge("fairlead_tunnels_open", "Open WebSocket connections, and TLS connections that are passed on.",
 			func() float64 { return float64(o.Tunnels()) })
 	}
 	if o.Replicas != nil {

@@ -104,6 +104,7 @@ var chain = [...]feature{
 	fieldNames,
 	errorPages, // what gives an answer asks it, wherever that is in the chain
 	acme,
+	passthrough, // of the connection too
 }
 
 // Wrap returns the handler of a rule with these policies: the features that are set, in the

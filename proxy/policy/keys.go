@@ -54,7 +54,6 @@ var keys = [...]key{
 	{"secure-backends", Unknown, "false", "it became backend-protocol: HTTPS"},
 	{"server-snippet", Refused, "#", "raw nginx configuration, which may deny access"},
 	{"session-cookie-hash", Unknown, "", "it was removed"},
-	{"ssl-passthrough", Unroutable, "false", "hands TLS connections to the backend"},
 	{"ssl-prefer-server-ciphers", NoEffect, "", "the order of ciphers is fixed"},
 	{"stream-snippet", Refused, "#", "raw nginx configuration, which may deny access"},
 	{"use-port-in-redirects", LeftOut, "false", "redirects with the port"},

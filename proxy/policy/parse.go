@@ -87,6 +87,7 @@ func Parse(in Input) (Set, []Finding) {
 			chain[i].read(r, &s)
 		}
 	}
+	r.refusePassthrough(&s)
 	r.refuseSettings()
 	// What is wrong with the ConfigMap is said there, but for what closes these rules.
 	r.findings = slices.DeleteFunc(r.findings, func(f Finding) bool { return f.Setting != "" && f.Outcome != Refused && f.Outcome != Unroutable })

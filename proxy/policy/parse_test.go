@@ -97,7 +97,8 @@ func TestOutcomes(t *testing.T) {
 		{"backend-protocol", "fcgi", Unroutable},
 		{"backend-protocol", "SPDY", Invalid},
 		{"service-upstream", "yes", Invalid},
-		{"ssl-passthrough", "true", Unroutable},
+		{"ssl-passthrough", "true", Unroutable}, // without the flag
+		{"ssl-passthrough", "on", Unroutable},
 		{"permanent-redirect", "https://x.example", 0},
 		{"permanent-redirect", "javascript:alert(1)", Unroutable},
 		{"permanent-redirect", "https://x.example$uri", Unroutable},

@@ -17,6 +17,8 @@ type Input struct {
 	Namespace   string   // of the Ingress
 	// Config is the controller's ConfigMap; nil is empty.
 	Config map[string]string
+	// Passthrough says that connections may be passed on undecrypted.
+	Passthrough bool
 	// Refused is what ParseConfig has found of it.
 	Refused []Finding
 	// Secret returns the data of a Secret; nil when there is no such Secret or it may not

@@ -81,6 +81,8 @@ type Set struct {
 	Ciphers []uint16
 	// ACME says whether certificates are ordered for the hosts; nil leaves that to the class.
 	ACME *bool
+	// Passthrough hands the TLS connections of the host on undecrypted.
+	Passthrough bool
 }
 
 // Rule is what a handler must know of the rule it is made for.

@@ -1,0 +1,239 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
+	"github.com/fairlead-ingress/fairlead/proxy/proxyproto"
+)
+
+// entrance is the listener of a port, and what connections go through before they are served: the
+// PROXY header, and the choice of those that are passed on as they are. Where the live table wants
+// neither, Accept returns connections as they come. Else each has a goroutine, which ends by
+// giving it to serve.
+type entrance struct {
+	net.Listener
+	proxy  *Proxy
+	name   string         // of the port
+	secure bool           // it is served with TLS
+	serve  func(net.Conn) // serves a connection until its end; set before Accept
+	refuse refusals
+
+	pending openSet[net.Conn]
+	closed  atomic.Bool
+}
+
+// Accept implements net.Listener.
+func (e *entrance) Accept() (net.Conn, error) {
+	for {
+		c, err := e.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		h := e.proxy.table.Load().hosting
+		if h.listener.ProxyProtocol == nil && (!e.secure || h.passed == nil) {
+			return c, nil
+		}
+		go e.receive(c, h)
+	}
+}
+
+// Close implements net.Listener. Connections that have not got through yet are closed: none of
+// them has sent a request.
+func (e *entrance) Close() error {
+	e.closed.Store(true)
+	e.pending.each(func(c net.Conn) { _ = c.Close() })
+	return e.Listener.Close()
+}
+
+// receive brings a connection to where it is served.
+func (e *entrance) receive(raw net.Conn, h *hosting) {
+	through := e.pending.add(raw)
+	if e.closed.Load() {
+		_ = raw.Close()
+	}
+	c, err := raw, error(nil)
+	var hello clientHello
+	if h.listener.ProxyProtocol != nil {
+		c, err = e.readHeader(raw, h.listener.ProxyProtocol)
+	}
+	if err == nil && e.secure && h.passed != nil {
+		_ = c.SetReadDeadline(time.Now().Add(defaultHeadTimeout))
+		hello, err = readClientHello(c)
+		_ = c.SetReadDeadline(time.Time{})
+	}
+	through()
+	switch {
+	case err != nil:
+		_ = c.Close()
+		if !e.closed.Load() {
+			e.refuse.tell(e.name, c.RemoteAddr(), err)
+		}
+	case hello.read == nil:
+		e.serve(c)
+	default:
+		if host, to := h.passes(serverName(hello.name)); to != nil {
+			e.proxy.passThrough(c, hello.read, host, to)
+			return
+		}
+		e.serve(&begunConn{Conn: c, read: hello.read})
+	}
+}
+
+// What may be wrong with how a connection begins.
+var (
+	errUntrusted = errors.New("the peer may not send a PROXY header: it is not in proxy-real-ip-cidr, nor in --trusted-proxies")
+	errNoTime    = errors.New("the PROXY header did not come in time")
+)
+
+// readHeader reads the PROXY header and returns the connection as one of the client's.
+func (e *entrance) readHeader(c net.Conn, p *policy.ProxyProtocol) (net.Conn, error) {
+	if peer := addrOf(c.RemoteAddr()); !contains(p.Trusted, peer) && !contains(e.proxy.TrustedProxies, peer) {
+		return c, errUntrusted
+	}
+	_ = c.SetReadDeadline(time.Now().Add(p.Timeout))
+	source, err := proxyproto.Read(c)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return c, errNoTime
+	case err != nil:
+		return c, err
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	tcp, ok := c.(*net.TCPConn)
+	if !ok || source == (netip.AddrPort{}) {
+		return c, nil
+	}
+	return &clientConn{tcp, net.TCPAddrFromAddrPort(source)}, nil
+}
+
+// refusalReason is the code of what was wrong, for the metrics.
+func refusalReason(err error) string {
+	switch {
+	case errors.Is(err, errUntrusted):
+		return "proxy-header-untrusted"
+	case errors.Is(err, errNoTime):
+		return "proxy-header-timeout"
+	case errors.Is(err, proxyproto.ErrNoHeader):
+		return "proxy-header-missing"
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, errLongHello):
+		return "client-hello-refused"
+	}
+	return "proxy-header-invalid"
+}
+
+// refusals tells of connections that are closed before they are served: each is counted, and one a
+// minute of each kind is logged, as whoever connects can make as many as he likes.
+type refusals struct {
+	count func(port, reason string) // nil for nobody
+	log   *zap.Logger
+	told  [8]atomic.Int64 // when, in seconds since 1970, by the hash of the reason
+}
+
+func (r *refusals) tell(port string, peer net.Addr, err error) {
+	reason := refusalReason(err)
+	if r.count != nil {
+		r.count(port, reason)
+	}
+	last, now := &r.told[len(reason)%len(r.told)], time.Now().Unix()
+	if then := last.Load(); now-then >= 60 && last.CompareAndSwap(then, now) {
+		r.log.Warn("connection refused; others like it are only counted", zap.String("reason", reason), zap.Stringer("peer", peer), zap.Error(err))
+	}
+}
+
+// clientConn is a connection of a client that a trusted peer made for it.
+type clientConn struct {
+	*net.TCPConn
+	client net.Addr
+}
+
+// RemoteAddr implements net.Conn.
+func (c *clientConn) RemoteAddr() net.Addr { return c.client }
+
+// NetConn returns the connection that the peer made.
+func (c *clientConn) NetConn() net.Conn { return c.TCPConn }
+
+// clientHello is the beginning of a TLS connection.
+type clientHello struct {
+	name string // the server name as it came; may be empty
+	read []byte // what was read, a whole ClientHello at least if that is what it is
+}
+
+const maxHello = 64 << 10 // crypto/tls takes no longer one
+
+var (
+	errLongHello = fmt.Errorf("the ClientHello has more than %d bytes", maxHello)
+	errPeeked    = errors.New("all that was wanted is known")
+)
+
+// readClientHello reads a ClientHello from c, in whatever pieces it comes, by the same code that a
+// handshake is done by: no other could be told another name. What is no ClientHello is not an
+// error here: the handshake will say so to the client.
+func readClientHello(c net.Conn) (clientHello, error) {
+	var hello clientHello
+	r := &peekedConn{Conn: c}
+	err := tls.Server(r, &tls.Config{GetConfigForClient: func(info *tls.ClientHelloInfo) (*tls.Config, error) {
+		hello.name = info.ServerName
+		return nil, errPeeked
+	}}).Handshake()
+	hello.read = r.read
+	if errors.Is(err, errLongHello) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return hello, err
+	}
+	if hello.read == nil {
+		hello.read = []byte{} // it has ended
+	}
+	return hello, nil
+}
+
+// peekedConn keeps what is read of a connection, and writes nothing to it.
+type peekedConn struct {
+	net.Conn
+	read []byte
+}
+
+// Read implements net.Conn.
+func (c *peekedConn) Read(p []byte) (int, error) {
+	if len(c.read) >= maxHello {
+		return 0, errLongHello
+	}
+	n, err := c.Conn.Read(p[:min(len(p), maxHello-len(c.read))])
+	c.read = append(c.read, p[:n]...)
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *peekedConn) Write(p []byte) (int, error) { return len(p), nil }
+
+// Close implements net.Conn.
+func (c *peekedConn) Close() error { return nil }
+
+// begunConn is a connection of which some was read already.
+type begunConn struct {
+	net.Conn
+	read []byte
+}
+
+// Read implements net.Conn.
+func (c *begunConn) Read(p []byte) (int, error) {
+	if len(c.read) > 0 {
+		n := copy(p, c.read)
+		if c.read = c.read[n:]; len(c.read) == 0 {
+			c.read = nil
+		}
+		return n, nil
+	}
+	return c.Conn.Read(p)
+}
+
+// NetConn returns the connection below.
+func (c *begunConn) NetConn() net.Conn { return c.Conn }

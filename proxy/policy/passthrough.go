@@ -1,0 +1,61 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+var sslPassthrough = Key{
+	Name: "ssl-passthrough", Class: Routing, Value: "true or false", Default: "false",
+	Doc: "hands the TLS connections of the host to the endpoints of its path / as they are, by the server name; needs --enable-ssl-passthrough, and the oldest Ingress of the host decides. Of all other annotations only lists of addresses are for such connections; beside others that guard access it closes the host",
+}
+
+var passthrough = feature{
+	name: "TLS passthrough",
+	keys: []Key{sslPassthrough},
+	read: func(r *reader, s *Set) {
+		if !r.boolean(sslPassthrough, false) {
+			return
+		}
+		if !r.Passthrough {
+			r.judge(sslPassthrough, Unroutable, errors.New("--enable-ssl-passthrough is not set"))
+			return
+		}
+		s.Passthrough = true
+	},
+}
+
+// refusePassthrough lets connections that are passed on fail closed where the Set has guards that
+// cannot be asked of them. All features were read.
+func (r *reader) refusePassthrough(s *Set) {
+	if !s.Passthrough {
+		return
+	}
+	var unasked []string
+	for i := range chain {
+		f := &chain[i]
+		if f.guard != nil && f.name != access.name && f.name != blocking.name && guards(f.guard(s)) {
+			unasked = append(unasked, f.name)
+		}
+	}
+	if len(unasked) > 0 {
+		r.judge(sslPassthrough, Refused, fmt.Errorf("%s cannot be asked of connections that are not decrypted", strings.Join(unasked, ", ")))
+	}
+}
+
+// Admits reports whether the lists of addresses of s let a client through: all that there is for
+// a connection that is not decrypted. A nil Set lets everybody.
+func Admits(s *Set, client netip.Addr) bool {
+	switch {
+	case s == nil:
+		return true
+	case s.Access != nil && !s.Access.admits(client):
+		return false
+	case s.Blocking == nil || len(s.Blocking.Clients) == 0:
+		return true
+	}
+	return client.IsValid() && !slices.ContainsFunc(s.Blocking.Clients, func(p netip.Prefix) bool { return p.Contains(client) })
+}
