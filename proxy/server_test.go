@@ -158,7 +158,7 @@ func TestDrainTimeoutCuts(t *testing.T) {
 	c.send(t, "GET / HTTP/1.1", "Host: a.example", "", "")
 	<-g.arrived
 	err = f.server.Shutdown(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "1 WebSocket connections were cut") || !strings.Contains(err.Error(), "http port: requests were cut") {
+	if err == nil || !strings.Contains(err.Error(), "1 tunnels were cut") || !strings.Contains(err.Error(), "http port: requests were cut") {
 		t.Errorf("Shutdown: %v, want what was cut", err)
 	}
 	if _, _, err := ws.Read(); err == nil {
