@@ -55,8 +55,11 @@ func http2Server(o engineOptions) *http2.Server {
 
 func (e *netHTTP) serve(l net.Listener) error {
 	e.taken.addr = l.Addr()
-	taken := make(chan error, 1)
-	go func() { taken <- e.serveOne(e.taken) }()
+	taken := make(chan struct{})
+	go func() {
+		defer close(taken)
+		_ = e.serveOne(e.taken) // ends when it is closed
+	}()
 	err := e.serveOne(l)
 	_ = e.taken.Close()
 	<-taken

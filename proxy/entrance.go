@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/proxyproto"
 )
@@ -135,7 +133,7 @@ func refusalReason(err error) string {
 // minute of each kind is logged, as whoever connects can make as many as he likes.
 type refusals struct {
 	count func(port, reason string) // nil for nobody
-	log   *zap.Logger
+	warn  func(reason string, peer net.Addr, err error)
 	told  [8]atomic.Int64 // when, in seconds since 1970, by the hash of the reason
 }
 
@@ -146,7 +144,7 @@ func (r *refusals) tell(port string, peer net.Addr, err error) {
 	}
 	last, now := &r.told[len(reason)%len(r.told)], time.Now().Unix()
 	if then := last.Load(); now-then >= 60 && last.CompareAndSwap(then, now) {
-		r.log.Warn("connection refused; others like it are only counted", zap.String("reason", reason), zap.Stringer("peer", peer), zap.Error(err))
+		r.warn(reason, peer, err)
 	}
 }
 

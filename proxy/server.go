@@ -100,7 +100,7 @@ func (s *Server) Listen() error {
 			s.Close()
 			return fmt.Errorf("%s port: %w", p.name, err)
 		}
-		in := &entrance{Listener: l, proxy: s.Proxy, name: p.name, secure: p.name == "https", refuse: refusals{count: s.Refused, log: s.logger().Named(p.name)}}
+		in := &entrance{Listener: l, proxy: s.Proxy, name: p.name, secure: p.name == "https", refuse: refusals{count: s.Refused, warn: s.warnOf(p.name)}}
 		e, err := s.newEngine(p.name)
 		if err != nil {
 			_ = l.Close()
@@ -118,6 +118,14 @@ func (s *Server) logger() *zap.Logger {
 		return zap.NewNop()
 	}
 	return s.Log
+}
+
+// warnOf returns what logs a connection of a port that was refused.
+func (s *Server) warnOf(port string) func(reason string, peer net.Addr, err error) {
+	log := s.logger().Named(port)
+	return func(reason string, peer net.Addr, err error) {
+		log.Warn("connection refused; others like it are only counted", zap.String("reason", reason), zap.Stringer("peer", peer), zap.Error(err))
+	}
 }
 
 func (s *Server) newEngine(name string) (engine, error) {

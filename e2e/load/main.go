@@ -6,6 +6,7 @@
 //	go run ./load -rows '1k-64*' -binary NEW -against OLD  two binaries
 //	go run ./load -list                                    the rows
 //	go run ./load idle -n 10000                            memory of idle connections
+//	go run ./load handshakes                               TLS handshakes in a second of CPU, in full and resumed
 //	go run ./load bulk -size 10g                           memory while long bodies go through
 package main
 
@@ -33,7 +34,7 @@ func main() {
 		name = args[0]
 	}
 	var err error
-	if command, ok := memoryCommands[name]; ok {
+	if command, ok := commands[name]; ok {
 		err = command(ctx, args[1:], os.Stdout, os.Stderr)
 	} else if name == "attack" {
 		err = attackCommand(args[1:], os.Stdout)

@@ -16,10 +16,11 @@ import (
 	"github.com/fairlead-ingress/fairlead/e2e/site"
 )
 
-// memoryCommands measure the memory of a fairlead, by name.
-var memoryCommands = map[string]func(ctx context.Context, args []string, out, progress io.Writer) error{
-	"idle": idleCommand,
-	"bulk": bulkCommand,
+// commands are what is measured beside the cost of requests, by name.
+var commands = map[string]func(ctx context.Context, args []string, out, progress io.Writer) error{
+	"idle":       idleCommand,
+	"bulk":       bulkCommand,
+	"handshakes": handshakesCommand,
 }
 
 // memoryFlags are those of every command that measures memory.
