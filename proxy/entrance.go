@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -73,7 +74,7 @@ func (e *entrance) receive(raw net.Conn, h *hosting) {
 	switch {
 	case err != nil:
 		_ = c.Close()
-		if !e.closed.Load() {
+		if !e.closed.Load() && err != io.EOF { //nolint:errorlint // of a health check, and wrapped it is something else
 			e.refuse.tell(e.name, c.RemoteAddr(), err)
 		}
 	case hello.read == nil:

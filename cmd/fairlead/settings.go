@@ -147,7 +147,7 @@ func (s *settings) translation() ingress.Options {
 		WatchWithoutClass: s.watchWithoutClass, DisableCatchAll: s.disableCatchAll, DisableExternalName: s.disableExternalName,
 		DefaultBackend: s.defaultBackend, DefaultCertificate: s.defaultCert, ConfigMap: s.config, Quirks: s.switches,
 		ACMENamespace: s.acme.storedIn(),
-		Passthrough:   s.sslPassthrough,
+		ProxyProtocol: s.proxyProtocol, Passthrough: s.sslPassthrough,
 	}
 }
 

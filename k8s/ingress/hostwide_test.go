@@ -3,8 +3,10 @@ package ingress
 import (
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
@@ -49,5 +51,25 @@ func TestPassedOn(t *testing.T) {
 	}
 	if h, _, _ := unite("", []member{on("a", "/", pass)}); h.Passthrough != nil {
 		t.Error("connections without a server name are passed on")
+	}
+}
+
+// TestProxyProtocolByFlag: the flag asks for the header where the ConfigMap does not, and what the
+// ConfigMap says of it counts.
+func TestProxyProtocolByFlag(t *testing.T) {
+	if l := NewTranslator(Options{}).Translate(new(Snapshot)).Config.Listener; l.ProxyProtocol != nil {
+		t.Errorf("by default %+v", l.ProxyProtocol)
+	}
+	name := types.NamespacedName{Namespace: "fairlead", Name: "settings"}
+	tr := NewTranslator(Options{ProxyProtocol: true, ConfigMap: name})
+	l := tr.Translate(new(Snapshot)).Config.Listener
+	if l.ProxyProtocol == nil || len(l.ProxyProtocol.Trusted) == 0 {
+		t.Fatalf("with the flag alone %+v", l.ProxyProtocol)
+	}
+	l = tr.Translate(&Snapshot{ConfigMaps: map[types.NamespacedName]*corev1.ConfigMap{name: {
+		Data: map[string]string{"use-proxy-protocol": "true", "proxy-real-ip-cidr": "192.0.2.0/24"},
+	}}}).Config.Listener
+	if l.ProxyProtocol == nil || len(l.ProxyProtocol.Trusted) != 1 {
+		t.Errorf("with both %+v", l.ProxyProtocol)
 	}
 }

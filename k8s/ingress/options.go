@@ -39,6 +39,8 @@ type Options struct {
 	// DefaultCertificate names the Secret of the certificate for hosts that have no other.
 	// The zero name is none.
 	DefaultCertificate types.NamespacedName
+	// ProxyProtocol wants PROXY headers also where the ConfigMap does not.
+	ProxyProtocol bool
 	// Passthrough allows ssl-passthrough.
 	Passthrough bool
 	// ConfigMap names the controller's ConfigMap. The zero name is none.

@@ -11,6 +11,7 @@ import (
 	netv1 "k8s.io/api/networking/v1"
 
 	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/tls/certs"
 )
@@ -112,7 +113,7 @@ func (t *Translator) Translate(s *Snapshot) *Result {
 	}
 	t.hosts.settle(&t.backends)
 	r := &Result{
-		Config:      proxy.Config{Hosts: t.hosts.list, DefaultBackend: t.options.DefaultBackend, Trust: t.settings.global.Trust, Listener: t.settings.global.Listener},
+		Config:      proxy.Config{Hosts: t.hosts.list, DefaultBackend: t.options.DefaultBackend, Trust: t.settings.global.Trust, Listener: t.listener()},
 		Owned:       t.ranking.owned,
 		Resolutions: t.resolve(s),
 	}
@@ -121,6 +122,15 @@ func (t *Translator) Translate(s *Snapshot) *Result {
 
 	t.last, t.whole = *s, true
 	return r
+}
+
+// listener is what the ConfigMap and the Options say of the data ports.
+func (t *Translator) listener() policy.Listener {
+	l := t.settings.global.Listener
+	if t.options.ProxyProtocol && l.ProxyProtocol == nil {
+		l.ProxyProtocol = policy.DefaultProxyProtocol()
+	}
+	return l
 }
 
 // problems adds those of all that the Translator knows to those of the default certificate.

@@ -38,6 +38,12 @@ type ProxyProtocol struct {
 	Timeout time.Duration
 }
 
+// DefaultProxyProtocol is that of an instance whose ConfigMap says nothing more of it: private
+// addresses, and five seconds.
+func DefaultProxyProtocol() *ProxyProtocol {
+	return &ProxyProtocol{Trusted: privateAddresses(), Timeout: 5 * time.Second}
+}
+
 // DefaultCiphers are the ciphers of TLS 1.2 that are served unless others are asked for: those of
 // ingress-nginx. All have forward secrecy, and none the weaknesses of CBC.
 func DefaultCiphers() []uint16 {
@@ -163,7 +169,7 @@ func (r *reader) groups() (chosen []tls.CurveID) {
 // that no connection is served: what decides by the client's address must not be asked with another.
 func (r *reader) proxyProtocol(l *Listener) {
 	const longest = 10 * time.Second
-	timeout := 5 * time.Second
+	p := DefaultProxyProtocol()
 	if v, ok := r.text(proxyProtocolTimeout); ok {
 		d, err := time.ParseDuration(v)
 		if err != nil {
@@ -172,15 +178,15 @@ func (r *reader) proxyProtocol(l *Listener) {
 		if err != nil || d <= 0 || d > longest {
 			r.bad(proxyProtocolTimeout, "want a time of at most %s such as 5s, got %.80q", longest, v)
 		} else {
-			timeout = d
+			p.Timeout = d
 		}
 	}
 	if !r.boolean(useProxyProtocol, false) {
 		return
 	}
 	trusted, good := r.prefixes(realIPCIDR)
-	if _, set := r.text(realIPCIDR); good && !set {
-		trusted = privateAddresses()
+	if _, set := r.text(realIPCIDR); set || !good {
+		p.Trusted = trusted
 	}
-	l.ProxyProtocol = &ProxyProtocol{Trusted: trusted, Timeout: timeout}
+	l.ProxyProtocol = p
 }

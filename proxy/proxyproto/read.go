@@ -31,7 +31,8 @@ const (
 var ErrNoHeader = errors.New("the connection does not begin with a PROXY header")
 
 // Read reads a header and not a byte more. It returns the source that the header tells; the zero
-// AddrPort where that is the peer itself, or of a kind that has no IP address.
+// AddrPort where that is the peer itself, or of a kind that has no IP address. The error is io.EOF
+// where nothing came at all, as of a health check.
 func Read(r io.Reader) (netip.AddrPort, error) {
 	var head [shortest]byte
 	if err := readHead(r, head[:]); err != nil {
@@ -53,6 +54,9 @@ func readHead(r io.Reader, head []byte) error {
 			if k := min(n, len(signature2)); string(head[:k]) != signature2[:k] {
 				return ErrNoHeader
 			}
+		}
+		if err == io.EOF && n == 0 {
+			return io.EOF
 		}
 		if err != nil && n < len(head) {
 			return ended(err, n)

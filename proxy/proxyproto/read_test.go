@@ -75,7 +75,7 @@ var cases = []struct {
 	{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03xxxxxxxx", "", "does not begin"},
 	{"cut off", "PROXY TC", "", "unexpected EOF"},
 	{"cut off 2", binaryHeader(proxy, tcp4, v4)[:20], "", "unexpected EOF"},
-	{"nothing", "", "", "unexpected EOF"},
+	{"nothing", "", "", "EOF"},
 }
 
 func TestRead(t *testing.T) {
