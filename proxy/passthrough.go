@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
@@ -98,9 +98,17 @@ func (p *Proxy) join(ends *tunnelEnds, x *Exchange, client, backend net.Conn, re
 		sent = <-up
 	}
 	x.BytesIn, x.BytesOut = sent.bytes, received.bytes
-	if err := errors.Join(sent.err, received.err); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF) {
-		x.Err = fmt.Errorf("passed through: %w", err)
+	for _, err := range []error{sent.err, received.err} {
+		if err != nil && !usualEnd(err) {
+			x.Err = fmt.Errorf("passed through: %w", err)
+		}
 	}
+}
+
+// usualEnd says that a connection has ended as those of TLS do: whoever closes one has often not
+// read all that came, which the other side sees as a reset.
+func usualEnd(err error) bool {
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // plain returns the TCP connection that c is, so that the kernel can move what goes through it.
