@@ -37,6 +37,14 @@ type trust struct {
 	forwardedFor string
 	// addressOnly and replace are of more, as in policy.Trust.
 	addressOnly, replace bool
+	balanced     bool // connections begin with PROXY headers
+}
+
+// securePort says that the client has connected to port 443 of a load balancer, by its PROXY header: it
+// speaks TLS, and the balancer ends it.
+func securePort(r *http.Request) bool {
+	a, ok := r.Context().Value(http.LocalAddrContextKey).(*toldAddr)
+	return ok && a.Port == 443
 }
 
 // trustOf is what p and a Config believe together.

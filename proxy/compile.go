@@ -91,6 +91,7 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 	}
 	last := p.table.Load()
 	t := &Table{hosts: make([]*compiledHost, len(c.Hosts)), trust: p.trustOf(c.Trust)}
+	t.trust.balanced = c.Listener.ProxyProtocol != nil
 	var changed []router.HostRoutes
 	var left, came []upstream.Key // the backends of hosts that changed, before and now
 	old := last.hosts

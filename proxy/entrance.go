@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -100,7 +99,7 @@ func (e *entrance) readHeader(c net.Conn, p *policy.ProxyProtocol) (net.Conn, er
 		return c, errUntrusted
 	}
 	_ = c.SetReadDeadline(time.Now().Add(p.Timeout))
-	source, err := proxyproto.Read(c)
+	told, err := proxyproto.Read(c)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return c, errNoTime
@@ -109,10 +108,10 @@ func (e *entrance) readHeader(c net.Conn, p *policy.ProxyProtocol) (net.Conn, er
 	}
 	_ = c.SetReadDeadline(time.Time{})
 	tcp, ok := c.(*net.TCPConn)
-	if !ok || source == (netip.AddrPort{}) {
+	if !ok || told == (proxyproto.Addresses{}) {
 		return c, nil
 	}
-	return &clientConn{tcp, net.TCPAddrFromAddrPort(source)}, nil
+	return &clientConn{tcp, net.TCPAddrFromAddrPort(told.Source), &toldAddr{net.TCPAddrFromAddrPort(told.Destination)}}, nil
 }
 
 // refusalReason is the code of what was wrong, for the metrics.
@@ -153,10 +152,17 @@ func (r *refusals) tell(port string, peer net.Addr, err error) {
 type clientConn struct {
 	*net.TCPConn
 	client net.Addr
+	local  *toldAddr
 }
+
+// toldAddr is where a client connected to, as a trusted peer tells it.
+type toldAddr struct{ *net.TCPAddr }
 
 // RemoteAddr implements net.Conn.
 func (c *clientConn) RemoteAddr() net.Addr { return c.client }
+
+// LocalAddr implements net.Conn.
+func (c *clientConn) LocalAddr() net.Addr { return c.local }
 
 // NetConn returns the connection that the peer made.
 func (c *clientConn) NetConn() net.Conn { return c.TCPConn }

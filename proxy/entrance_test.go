@@ -136,13 +136,38 @@ func TestProxyProtocolForwardingFields(t *testing.T) {
 	config := behindBalancer("10.0.0.0/8") // the command line's trust counts as well
 	f.serve(t, config)
 	c := dialRaw(t, f.http())
-	c.send(t, header1+"GET / HTTP/1.1", "Host: a.example", "X-Forwarded-For: 203.0.113.1", "X-Forwarded-Proto: https", "Connection: close", "", "")
+	c.send(t, header1+"GET / HTTP/1.1", "Host: a.example", "X-Forwarded-For: 203.0.113.1", "X-Forwarded-Proto: http", "Connection: close", "", "")
 	_, body, err := c.receive(t, "GET")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h := echoed(t, body).Header; h.Get("X-Forwarded-For") != "192.0.2.7" || h.Get("X-Forwarded-Proto") != "http" {
+	if h := echoed(t, body).Header; h.Get("X-Forwarded-For") != "192.0.2.7" || h.Get("X-Forwarded-Proto") != "https" || h.Get("X-Forwarded-Port") != "443" {
 		t.Errorf("the client's own fields are believed: %v", h)
+	}
+}
+
+// TestProxyProtocolEndsTLS: a balancer that ends TLS says so by the port that the client has
+// connected to, on our port in clear and nowhere else.
+func TestProxyProtocolEndsTLS(t *testing.T) {
+	f := echoFront(t, nil)
+	f.serve(t, behindBalancer("127.0.0.0/8"))
+	for header, want := range map[string]string{
+		"PROXY TCP4 192.0.2.7 192.0.2.1 12345 443\r\n": "https 443", "PROXY TCP4 192.0.2.7 192.0.2.1 12345 80\r\n": "http 80", "PROXY TCP4 192.0.2.7 192.0.2.1 443 8443\r\n": "http 80",
+		"PROXY UNKNOWN\r\n": "http 80",
+	} {
+		resp, err := askAs(t, f, "http", header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := echoed(t, string(body)).Header
+		if got := h.Get("X-Forwarded-Proto") + " " + h.Get("X-Forwarded-Port"); got != want {
+			t.Errorf("%q: %s, want %s", header, got, want)
+		}
 	}
 }
 

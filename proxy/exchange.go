@@ -62,6 +62,7 @@ type Exchange struct {
 	originalFor  string        // X-Original-Forwarded-For for the backend; empty for none of ours
 	trusted      bool          // the peer's forwarding fields are believed
 	clientScheme string        // that the client used, by what a trusted proxy says
+	unwrapped    bool          // a load balancer has ended the client's TLS, by its PROXY header
 	path         string        // canonical
 	sendPrefix   string        // X-Forwarded-Prefix for the backend; empty for none of ours
 	sendFields   [][2]string   // names and values for the backend, set last

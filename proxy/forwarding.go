@@ -19,6 +19,9 @@ func setForwarding(o *outgoing, r *http.Request, x *Exchange, trusted bool) {
 			host += ":" + port
 		}
 	}
+	if x.unwrapped {
+		proto, port = "https", ""
+	}
 	if trusted {
 		if before := strings.Join(h["X-Forwarded-For"], ", "); before != "" && !x.replaceFor {
 			forwardedFor = before + ", " + peer

@@ -206,6 +206,9 @@ func (t *trust) admit(x *Exchange, r *http.Request) Answer {
 		}
 	}
 	x.clientScheme = x.Scheme
+	if t.balanced && x.Scheme == "http" && securePort(r) {
+		x.clientScheme, x.unwrapped = "https", true
+	}
 	if v := single(r.Header, "X-Forwarded-Proto"); trusted && (v == "http" || v == "https") {
 		x.clientScheme = v
 	}

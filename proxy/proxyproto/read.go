@@ -30,13 +30,16 @@ const (
 // ErrNoHeader says that the connection begins with something else.
 var ErrNoHeader = errors.New("the connection does not begin with a PROXY header")
 
-// Read reads a header and not a byte more. It returns the source that the header tells; the zero
-// AddrPort where that is the peer itself, or of a kind that has no IP address. The error is io.EOF
-// where nothing came at all, as of a health check.
-func Read(r io.Reader) (netip.AddrPort, error) {
+// Addresses are those of a client's connection, as a header tells them: where it comes from, and
+// where it went to. The zero value is that the connection is the peer's own, or of a kind without IP addresses.
+type Addresses struct{ Source, Destination netip.AddrPort }
+
+// Read reads a header and not a byte more. The error is io.EOF where nothing came at all, as of a
+// health check.
+func Read(r io.Reader) (Addresses, error) {
 	var head [shortest]byte
 	if err := readHead(r, head[:]); err != nil {
-		return netip.AddrPort{}, err
+		return Addresses{}, err
 	}
 	if head[0] == signature1[0] {
 		return readLine(r, head[:])
@@ -75,36 +78,37 @@ func ended(err error, after int) error {
 
 // readLine reads the rest of a header of version 1. Byte by byte, as what follows the line is not
 // ours to read.
-func readLine(r io.Reader, head []byte) (netip.AddrPort, error) {
+func readLine(r io.Reader, head []byte) (Addresses, error) {
 	var line [maxLine]byte
 	n := copy(line[:], head)
 	for !bytes.HasSuffix(line[:n], []byte("\r\n")) {
 		if n == len(line) || line[n-1] == '\n' {
-			return netip.AddrPort{}, fmt.Errorf("PROXY header: want a line of at most %d bytes that ends with CR LF", maxLine)
+			return Addresses{}, fmt.Errorf("PROXY header: want a line of at most %d bytes that ends with CR LF", maxLine)
 		}
 		m, err := r.Read(line[n : n+1])
 		if n += m; err != nil && m == 0 {
-			return netip.AddrPort{}, ended(err, n)
+			return Addresses{}, ended(err, n)
 		}
 	}
 	if bytes.ContainsAny(line[:n-2], "\r\n") {
-		return netip.AddrPort{}, errors.New("PROXY header: a line end within the line")
+		return Addresses{}, errors.New("PROXY header: a line end within the line")
 	}
 	fields := strings.Split(string(line[len(signature1):n-2]), " ")
 	if fields[0] == "UNKNOWN" {
-		return netip.AddrPort{}, nil
+		return Addresses{}, nil
 	}
 	if len(fields) != 5 || fields[0] != "TCP4" && fields[0] != "TCP6" {
-		return netip.AddrPort{}, fmt.Errorf("PROXY header: want TCP4, TCP6 or UNKNOWN, two addresses and two ports, got %q", line[:n-2])
+		return Addresses{}, fmt.Errorf("PROXY header: want TCP4, TCP6 or UNKNOWN, two addresses and two ports, got %q", line[:n-2])
 	}
-	source, err := parseAddrPort(fields[0], fields[1], fields[3])
-	if err == nil {
-		_, err = parseAddrPort(fields[0], fields[2], fields[4])
+	var a Addresses
+	var err error
+	if a.Source, err = parseAddrPort(fields[0], fields[1], fields[3]); err == nil {
+		a.Destination, err = parseAddrPort(fields[0], fields[2], fields[4])
 	}
 	if err != nil {
-		return netip.AddrPort{}, err
+		return Addresses{}, err
 	}
-	return source, nil
+	return a, nil
 }
 
 func parseAddrPort(family, address, port string) (netip.AddrPort, error) {
@@ -131,19 +135,19 @@ const (
 )
 
 // readBinary reads the rest of a header of version 2.
-func readBinary(r io.Reader, head []byte) (netip.AddrPort, error) {
+func readBinary(r io.Reader, head []byte) (Addresses, error) {
 	header := append(make([]byte, 0, 64), head...)
 	header = append(header, 0)
 	if _, err := io.ReadFull(r, header[shortest:]); err != nil {
-		return netip.AddrPort{}, ended(err, shortest)
+		return Addresses{}, ended(err, shortest)
 	}
 	command, kind, length := header[12], header[13], int(binary.BigEndian.Uint16(header[14:16]))
 	if length > maxBody {
-		return netip.AddrPort{}, fmt.Errorf("PROXY header: %d bytes, want at most %d", length, maxBody)
+		return Addresses{}, fmt.Errorf("PROXY header: %d bytes, want at most %d", length, maxBody)
 	}
 	header = append(header, make([]byte, length)...)
 	if n, err := io.ReadFull(r, header[16:]); err != nil {
-		return netip.AddrPort{}, ended(err, 16+n)
+		return Addresses{}, ended(err, 16+n)
 	}
 	body, addresses := header[16:], 0
 	switch kind {
@@ -156,26 +160,32 @@ func readBinary(r io.Reader, head []byte) (netip.AddrPort, error) {
 	}
 	switch {
 	case command == local:
-		return netip.AddrPort{}, nil
+		return Addresses{}, nil
 	case command != proxy:
-		return netip.AddrPort{}, fmt.Errorf("PROXY header: version and command %#x, want 0x20 or 0x21", command)
+		return Addresses{}, fmt.Errorf("PROXY header: version and command %#x, want 0x20 or 0x21", command)
 	case kind == unspecified:
-		return netip.AddrPort{}, nil
+		return Addresses{}, nil
 	case addresses == 0:
-		return netip.AddrPort{}, fmt.Errorf("PROXY header: family and transport %#x are not of a TCP connection", kind)
+		return Addresses{}, fmt.Errorf("PROXY header: family and transport %#x are not of a TCP connection", kind)
 	case len(body) < addresses:
-		return netip.AddrPort{}, fmt.Errorf("PROXY header: %d bytes for two addresses, want %d", len(body), addresses)
+		return Addresses{}, fmt.Errorf("PROXY header: %d bytes for two addresses, want %d", len(body), addresses)
 	}
 	if err := checkExtensions(header, 16+addresses); err != nil {
-		return netip.AddrPort{}, err
+		return Addresses{}, err
 	}
 	switch kind {
 	case tcp4:
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(body[:4])), binary.BigEndian.Uint16(body[8:])), nil
+		return Addresses{
+			netip.AddrPortFrom(netip.AddrFrom4([4]byte(body[:4])), binary.BigEndian.Uint16(body[8:])),
+			netip.AddrPortFrom(netip.AddrFrom4([4]byte(body[4:8])), binary.BigEndian.Uint16(body[10:])),
+		}, nil
 	case tcp6:
-		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(body[:16])).Unmap(), binary.BigEndian.Uint16(body[32:])), nil
+		return Addresses{
+			netip.AddrPortFrom(netip.AddrFrom16([16]byte(body[:16])).Unmap(), binary.BigEndian.Uint16(body[32:])),
+			netip.AddrPortFrom(netip.AddrFrom16([16]byte(body[16:32])).Unmap(), binary.BigEndian.Uint16(body[34:])),
+		}, nil
 	}
-	return netip.AddrPort{}, nil // of a Unix socket
+	return Addresses{}, nil // of a Unix socket
 }
 
 // extensionCRC32C is the type of the extension with the checksum of the header.

@@ -93,7 +93,7 @@ func TestRead(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), tt.text) {
 					t.Errorf("%s, %s: %v and error %v, want one with %q", tt.name, how, got, err, tt.text)
 				}
-			case err != nil || got.String() != tt.want:
+			case err != nil || got.Source.String() != tt.want || got.Source.IsValid() != got.Destination.IsValid():
 				t.Errorf("%s, %s: %v, %v, want %s", tt.name, how, got, err, tt.want)
 			case how == "byte by byte":
 				if left, _ := io.ReadAll(rest); string(left) != "rest" {
@@ -124,7 +124,7 @@ func FuzzRead(f *testing.F) {
 		switch {
 		case used > 16+maxBody:
 			t.Errorf("%d bytes read", used)
-		case err != nil && got.IsValid():
+		case err != nil && got != (Addresses{}):
 			t.Errorf("%v with error %v", got, err)
 		case err == nil && (used < shortest || string(header[:6]) != signature1 && string(header[:12]) != signature2):
 			t.Errorf("%q is taken for a header", header[:used])
@@ -136,4 +136,15 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestDestination is where the client connected to.
+func TestDestination(t *testing.T) {
+	for header, want := range map[string]string{
+		"PROXY TCP4 192.0.2.7 192.0.2.1 12345 443\r\n": "192.0.2.1:443", binaryHeader(proxy, tcp4, v4): "192.0.2.1:443", binaryHeader(proxy, tcp6, v6): "[2001:db8::1]:443",
+	} {
+		if got, err := Read(strings.NewReader(header)); err != nil || got.Destination.String() != want {
+			t.Errorf("%q: %v, %v, want %s", header, got.Destination, err, want)
+		}
+	}
 }
