@@ -73,7 +73,7 @@ func (e *entrance) receive(raw net.Conn, h *hosting) {
 	switch {
 	case err != nil:
 		_ = c.Close()
-		if !e.closed.Load() && err != io.EOF { //nolint:errorlint // of a health check, and wrapped it is something else
+		if !e.closed.Load() && err != io.EOF { // of a health check
 			e.refuse.tell(e.name, c.RemoteAddr(), err)
 		}
 	case hello.read == nil:
