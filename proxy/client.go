@@ -37,7 +37,7 @@ type trust struct {
 	forwardedFor string
 	// addressOnly and replace are of more, as in policy.Trust.
 	addressOnly, replace bool
-	balanced     bool // connections begin with PROXY headers
+	balanced             bool // connections begin with PROXY headers
 }
 
 // securePort says that the client has connected to port 443 of a load balancer, by its PROXY header: it
