@@ -28,6 +28,22 @@ spec:
 ---
 `
 
+// settingsRights let the controller read the ConfigMaps that scripts name: the chart gives that right for those that
+// it makes, in its own namespace.
+const settingsRights = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: settings, namespace: default}
+rules: [{apiGroups: [""], resources: [configmaps], verbs: [list, watch]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: settings, namespace: default}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: settings}
+subjects: [{kind: ServiceAccount, name: fairlead, namespace: fairlead}]
+---
+`
+
 // scriptParts is in how many parts the scripts are played, side by side: they are mostly waited for.
 const scriptParts = 2
 
@@ -49,7 +65,7 @@ func playScripts(t *testing.T, part int) {
 	for _, ns := range []string{"scripts", "fairlead"} {
 		c.Kubectl(t, "create", "namespace", ns)
 	}
-	c.Apply(t, backendsDeployment+helmTemplate(t, "fairlead", "fairlead", `
+	c.Apply(t, settingsRights+backendsDeployment+helmTemplate(t, "fairlead", "fairlead", `
 controller:
   replicaCount: 1
   updateStrategy: {type: Recreate}
