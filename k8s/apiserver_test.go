@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
@@ -315,10 +316,16 @@ func matches(fieldSelector, labelSelector string, object map[string]any) bool {
 			return false
 		}
 	}
-	if key, value, ok := strings.Cut(labelSelector, "="); ok {
-		return at(object, "metadata", "labels", key) == value
+	selector, err := labels.Parse(labelSelector)
+	if err != nil {
+		return false
 	}
-	return true
+	set := make(labels.Set)
+	of, _ := at(object, "metadata", "labels").(map[string]any)
+	for key, value := range of {
+		set[key], _ = value.(string)
+	}
+	return selector.Matches(set)
 }
 
 func (a *apiServer) serveList(w http.ResponseWriter, r *http.Request, selects func(string, map[string]any) bool) {
@@ -457,6 +464,13 @@ func (a *apiServer) serveObject(w http.ResponseWriter, r *http.Request, verb, pa
 		answer(w, http.StatusOK, old)
 	case "update":
 		answer(w, http.StatusOK, a.putLocked(path, sent))
+	case "delete":
+		gone := clone(old)
+		delete(a.objects, path)
+		a.version++
+		gone["metadata"].(map[string]any)["resourceVersion"] = strconv.Itoa(a.version)
+		a.happened(change{a.version, "DELETED", path, gone})
+		answer(w, http.StatusOK, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Success"})
 	case "patch":
 		object := mergePatch(clone(old), sent).(map[string]any)
 		if manager := r.URL.Query().Get("fieldManager"); strings.HasSuffix(r.URL.Path, "/status") {

@@ -37,6 +37,8 @@ type ClusterOptions struct {
 	// AssumedClass takes the place of all IngressClasses while they may not be read, as
 	// with a Role of one namespace; nil when they must be read.
 	AssumedClass *netv1.IngressClass
+	// Issued says where an issuer keeps what is served; nil where there is none.
+	Issued *IssuedOptions
 	// FieldManager is who writes the Ingresses' status, as in Status.
 	FieldManager string
 	// Log is nil for none.
@@ -64,6 +66,9 @@ type Cluster struct {
 	slices    []*mirror[*discoveryv1.EndpointSlice]
 	tls       *mirror[*corev1.Secret]
 	named     namedSecrets
+	// issued is nil without ClusterOptions.Issued; issuedSecrets is what a Snapshot has of it.
+	issued        *mirror[*corev1.Secret]
+	issuedSecrets map[types.NamespacedName]*corev1.Secret
 	// configMaps is nil without ClusterOptions.ConfigMap.
 	configMaps *mirror[*corev1.ConfigMap]
 	// ownConfigMaps are those of other namespaces that Ingresses mention.
@@ -136,6 +141,15 @@ func NewCluster(o ClusterOptions) *Cluster {
 			c.stale.secrets, c.events.full = true, true
 			c.named.settle(keyOf(cmp.Or(now, old)))
 		},
+	}
+	if o.Issued != nil {
+		c.issuedSecrets = make(map[types.NamespacedName]*corev1.Secret)
+		c.issued = &mirror[*corev1.Secret]{
+			cluster: c, kind: "Secret", resource: resourceOf(core.Secrets(o.Issued.Namespace).List, core.Secrets(o.Issued.Namespace).Watch),
+			selector:  o.Issued.selector(),
+			otherwise: "certificates by ACME are not served",
+			strip:     stripIssued, same: sameSecret, changed: c.issuedChanged,
+		}
 	}
 	if namespace := o.ConfigMap.Namespace; namespace != "" {
 		c.configMaps = &mirror[*corev1.ConfigMap]{
@@ -236,6 +250,7 @@ func (c *Cluster) Snapshot() *ingress.Snapshot {
 		s.Secrets = make(map[types.NamespacedName]*corev1.Secret, len(c.tls.objects)+len(c.named.readers))
 		c.named.copyTo(s.Secrets)
 		maps.Copy(s.Secrets, c.tls.objects)
+		maps.Copy(s.Secrets, c.issuedSecrets)
 	}
 	if c.stale.configMaps {
 		s.ConfigMaps = make(map[types.NamespacedName]*corev1.ConfigMap)
@@ -369,6 +384,9 @@ type anyMirror interface {
 
 func (c *Cluster) mirrors() []anyMirror {
 	all := []anyMirror{c.ingresses, c.classes, c.tls}
+	if c.issued != nil {
+		all = append(all, c.issued)
+	}
 	if c.configMaps != nil {
 		all = append(all, c.configMaps)
 	}

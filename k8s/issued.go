@@ -92,6 +92,3 @@ func (s *Issued) Snapshot() *ingress.Snapshot {
 	s.base, s.last = base, &merged
 	return s.last
 }
-
-// acmeSecretType is of the Secrets of accounts and orders.
-const acmeSecretType corev1.SecretType = "fairlead.dev/acme"

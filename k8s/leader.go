@@ -1,6 +1,7 @@
 package k8s
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/fnv"
@@ -42,6 +43,8 @@ type Leader struct {
 	// TTL is how long after the death of the leader another replica leads at the latest:
 	// 15 s if zero. A leader that ends in order is replaced at once.
 	TTL time.Duration
+	// Does says for the log what the leader does: it writes Events and status if empty.
+	Does string
 	// Log is nil for none.
 	Log *zap.Logger
 
@@ -50,6 +53,10 @@ type Leader struct {
 
 // Leading reports whether this replica is the leader.
 func (l *Leader) Leading() bool { return l.leading.Load() }
+
+func (l *Leader) does() string {
+	return cmp.Or(l.Does, "writes Events and status")
+}
 
 // Run takes part in the election until ctx ends. It calls lead, in another goroutine, each time
 // this replica becomes the leader, with a context that ends when it no longer is. The Lease is
@@ -68,7 +75,7 @@ func (l *Leader) Run(ctx context.Context, lead func(ctx context.Context)) error 
 		LeaseMeta:  metav1.ObjectMeta{Namespace: l.Namespace, Name: l.Name},
 		Client:     l.Client.CoordinationV1(),
 		LockConfig: resourcelock.ResourceLockConfig{Identity: l.Identity + "_" + string(uuid.NewUUID())},
-	}, log: log}
+	}, log: log, does: l.does()}
 
 	// The elector lives until lead has returned, which is longer than ctx.
 	elect, stop := context.WithCancel(withLogger(context.WithoutCancel(ctx), log))
@@ -89,7 +96,7 @@ func (l *Leader) Run(ctx context.Context, lead func(ctx context.Context)) error 
 		held, cancel := context.WithCancel(held)
 		defer cancel()
 		defer context.AfterFunc(ctx, cancel)()
-		log.Info("leading: this replica writes Events and status", zap.String("lease", l.Namespace+"/"+l.Name))
+		log.Info("leading: this replica "+l.does(), zap.String("lease", l.Namespace+"/"+l.Name))
 		l.leading.Store(true)
 		defer l.leading.Store(false)
 		lead(held)
@@ -131,7 +138,8 @@ func (l *Leader) Run(ctx context.Context, lead func(ctx context.Context)) error 
 // at every try.
 type loggedLock struct {
 	*resourcelock.LeaseLock
-	log *zap.Logger
+	log  *zap.Logger
+	does string
 
 	mu      sync.Mutex
 	failing bool
@@ -171,7 +179,7 @@ func (l *loggedLock) outcome(ctx context.Context, err error) {
 	case ctx.Err() != nil || (err != nil) == l.failing:
 		return
 	case err != nil:
-		l.log.Warn("no election of a leader, so nobody may be writing Events and status", zap.String("lease", l.Describe()), zap.Error(err))
+		l.log.Warn("no election of the replica that "+l.does+", so there may be none", zap.String("lease", l.Describe()), zap.Error(err))
 	default:
 		l.log.Info("the election of a leader goes on", zap.String("lease", l.Describe()))
 	}

@@ -55,7 +55,9 @@ func (n *neighbourhood) ingress() *netv1.Ingress {
 		ing.Annotations["fairlead.dev/"+key] = value
 	}
 	for range n.IntN(3) {
-		switch n.IntN(15) {
+		switch n.IntN(17) {
+		case 15, 16:
+			set("acme", n.one("true", "true", "false"))
 		case 0, 10, 11:
 			set("canary", "true")
 			set("canary-weight", n.one("10", "20"))
@@ -120,7 +122,23 @@ func (n *neighbourhood) backend() netv1.IngressBackend {
 // change does one thing to the objects of c, as the API server would tell it.
 func (n *neighbourhood) change(c *Cluster) {
 	m := n.meta()
-	switch n.IntN(9) {
+	switch n.IntN(10) {
+	case 9:
+		kind, host := n.one(ingress.IssuedCertificate, ingress.IssuedOrder), n.one("a.example", "b.example")
+		m.Namespace, m.Name = "shop", ingress.IssuedName(kind, host)
+		m.Labels, m.Annotations = map[string]string{issuedKindLabel: kind}, map[string]string{issuedNameNote: host}
+		pair := n.pairs[n.IntN(2)]
+		record := &corev1.Secret{ObjectMeta: m, Data: map[string][]byte{
+			corev1.TLSCertKey: pair[0], corev1.TLSPrivateKeyKey: pair[1], "directory": []byte("ca"), "status": []byte(n.one("waits", "refused")),
+		}}
+		if n.IntN(2) == 0 {
+			record.Data["failures"] = []byte("1")
+		}
+		if n.IntN(2) == 0 {
+			_ = c.issued.Delete(record)
+		} else {
+			_ = c.issued.Update(record)
+		}
 	case 0, 1, 2, 3:
 		ing := n.ingress()
 		if n.IntN(3) == 0 {
@@ -130,6 +148,9 @@ func (n *neighbourhood) change(c *Cluster) {
 		}
 	case 4:
 		class := &netv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: n.one("spec", "nginx")}}
+		if n.IntN(4) == 0 {
+			class.Annotations = map[string]string{"fairlead.dev/acme": "true"}
+		}
 		class.Spec.Controller = n.one(ingress.Controller, ingress.NginxController, "somebody.else/x")
 		_ = c.classes.Update(class)
 	case 5:
@@ -202,6 +223,9 @@ func live(t *testing.T, c *Controller) string {
 	for _, ing := range c.plan.result.Owned {
 		line("owns %s/%s %s", ing.Namespace, ing.Name, ing.UID)
 	}
+	for _, i := range c.plan.result.Issues {
+		line("issue %s %t %s %t", i.Host, i.Certificate != nil, i.Directory, i.Failed)
+	}
 	line("until %v", c.plan.result.Until)
 	return s.String()
 }
@@ -209,7 +233,7 @@ func live(t *testing.T, c *Controller) string {
 // signs are what of the influences on one another must come up.
 var signs = []string{
 	"alias.example", "+shop/", "CanaryNotServed", "RouteConflict", "CatchAllConflict", " Regexp ", "[client certificate", "policy-refused", "[redirect to www",
-	"CertificateConflict", "CertificateNameMismatch", "ClassNotFound", "|", "service-not-found", "no-endpoints", "has 10.1.0.1",
+	"CertificateConflict", "CertificatePending", "CertificateNotIssued", "CertificateNotRenewed", "issue ", "CertificateNameMismatch", "ClassNotFound", "|", "service-not-found", "no-endpoints", "has 10.1.0.1",
 }
 
 // What is live is a function of the objects alone: after any changes it is what a controller that
@@ -223,7 +247,7 @@ func TestLiveIsWhatIsMadeFromScratch(t *testing.T) {
 		pools := upstream.NewRegistry(upstream.Options{})
 		t.Cleanup(pools.Close)
 		c := &Controller{
-			Source: source, Translator: ingress.NewTranslator(ingress.Options{Now: func() time.Time { return time.Unix(1_800_000_000, 0) }}),
+			Source: source, Translator: ingress.NewTranslator(ingress.Options{ACMENamespace: "shop", Now: func() time.Time { return time.Unix(1_800_000_000, 0) }}),
 			Proxy: proxy.New(pools), Pools: pools, Certs: new(certs.Store),
 			OnUpdate: func(u Update) {
 				if u.Err != nil {
@@ -246,18 +270,18 @@ func TestLiveIsWhatIsMadeFromScratch(t *testing.T) {
 	}
 	seen := make(map[string]int)
 	for seed := range uint64(10) {
-		n := &neighbourhood{Rand: rand.New(rand.NewPCG(seed, 7))}
+		n := &neighbourhood{Rand: rand.New(rand.NewPCG(seed, 8))}
 		for i := range n.pairs {
 			if n.pairs[i][0], n.pairs[i][1], err = k8stest.KeyPair("dns=a.example,b.example"); err != nil {
 				t.Fatal(err)
 			}
 		}
-		source := NewCluster(ClusterOptions{Client: client})
+		source := NewCluster(ClusterOptions{Client: client, Issued: &IssuedOptions{Namespace: "shop"}})
 		used := controller(source)
 		source.notify, source.named.ctx, source.ownConfigMaps.ctx = used.changes.notify, t.Context(), t.Context()
 		source.ownConfigMaps.start()
 		for _, load := range []func([]any, string) error{
-			source.classes.Replace, source.services[0].Replace, source.tls.Replace, source.slices[0].Replace, source.ingresses.Replace,
+			source.classes.Replace, source.services[0].Replace, source.tls.Replace, source.issued.Replace, source.slices[0].Replace, source.ingresses.Replace,
 		} {
 			_ = load(nil, "1")
 		}

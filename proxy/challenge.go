@@ -11,8 +11,8 @@ import (
 // ChallengePath is where ACME asks for the answer to an HTTP challenge (RFC 8555, 8.3).
 const ChallengePath = "/.well-known/acme-challenge/"
 
-// acmeProtocol is what ACME asks for with a TLS challenge (RFC 8737, 3).
-const acmeProtocol = "acme-tls/1"
+// ChallengeProtocol is what ACME asks for with a TLS challenge (RFC 8737, 3).
+const ChallengeProtocol = "acme-tls/1"
 
 // challenged answers the request of an authority that checks an HTTP challenge. It comes before
 // all rules and policies, whose redirects and guards would be in the way, and takes the path of
@@ -44,7 +44,7 @@ func (p *Proxy) challenged(w *responseWriter, r *http.Request) bool {
 // others, which then cannot agree on the protocol. No request follows: the engines speak HTTP/1
 // and HTTP/2 where that was agreed on alone.
 func (p *Proxy) challengeConfig(hello *tls.ClientHelloInfo) *tls.Config {
-	if p.ChallengeCertificate == nil || len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != acmeProtocol {
+	if p.ChallengeCertificate == nil || len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != ChallengeProtocol {
 		return nil
 	}
 	c := p.ChallengeCertificate(serverName(hello.ServerName))
@@ -52,7 +52,7 @@ func (p *Proxy) challengeConfig(hello *tls.ClientHelloInfo) *tls.Config {
 		return nil
 	}
 	return &tls.Config{
-		MinVersion: tls.VersionTLS12, NextProtos: []string{acmeProtocol}, Certificates: []tls.Certificate{*c},
+		MinVersion: tls.VersionTLS12, NextProtos: []string{ChallengeProtocol}, Certificates: []tls.Certificate{*c},
 		SessionTicketsDisabled: true,
 	}
 }

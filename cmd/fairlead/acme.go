@@ -7,9 +7,11 @@ import (
 	"sync"
 
 	"go.uber.org/zap"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/fairlead-ingress/fairlead/k8s"
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/tls/issuer"
 )
 
@@ -55,6 +57,44 @@ func newDirectoryIssuing(s settings, objects k8s.Source, log *zap.Logger) (*issu
 	return p, nil
 }
 
+// keptIn makes Secrets of the cluster the Store, and returns where its Cluster finds them.
+func (p *issuing) keptIn(s settings, client kubernetes.Interface, lease string) *k8s.IssuedOptions {
+	owner := k8s.ACMELeaseName(lease)
+	p.Store = &k8s.IssuedStore{Client: client, Namespace: s.acme.storedIn(), Owner: owner}
+	return &k8s.IssuedOptions{Namespace: s.acme.storedIn(), Owner: owner, Changed: func(kind, name string, record map[string][]byte) {
+		if kind == issuer.KindOrder {
+			p.answers.Set(name, record)
+		}
+	}}
+}
+
+// leader runs the Issuer in the one replica that has the Lease.
+func (p *issuing) leader(s settings, client kubernetes.Interface, lease string, log *zap.Logger) func(context.Context) {
+	if s.disableLeaderElection {
+		return p.Run
+	}
+	l := &k8s.Leader{
+		Client: client, Namespace: s.acme.storedIn(), Name: k8s.ACMELeaseName(lease), Identity: k8s.PodName(), TTL: s.electionTTL,
+		Does: "orders certificates", Log: log.Named("acme"),
+	}
+	return func(ctx context.Context) {
+		if err := l.Run(ctx, p.Run); err != nil {
+			log.Error("no certificates are ordered", zap.Error(err))
+		}
+	}
+}
+
+// visible waits for the other replicas to answer a challenge.
+func (p *issuing) visible(peers *k8s.Peers) func(context.Context, issuer.Challenge) {
+	return func(ctx context.Context, c issuer.Challenge) {
+		if c.Type == issuer.TLSALPN01 {
+			peers.AnswerTLS(ctx, c.Host, proxy.ChallengeProtocol)
+			return
+		}
+		peers.AnswerHTTP(ctx, c.Host, proxy.ChallengePath+c.Token, c.Answer)
+	}
+}
+
 func (p *issuing) run(ctx context.Context) { p.lead(ctx) }
 
 // want tells the Issuer of the hosts that are to have certificates.
@@ -66,7 +106,7 @@ func (p *issuing) want(issues []ingress.Issue) {
 	}
 	p.last, p.named = issues, make([]issuer.Host, len(issues))
 	for i, issue := range issues {
-		p.named[i] = issuer.Host{Name: issue.Host, Directory: issue.Directory}
+		p.named[i] = issuer.Host{Name: issue.Host, Directory: issue.Directory, Failed: issue.Failed}
 		if issue.Certificate != nil {
 			p.named[i].Leaf = issue.Certificate.Leaf
 		}

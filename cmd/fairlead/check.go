@@ -89,6 +89,9 @@ func checkManifests(m *manifest.Manifests, o ingress.Options) []shownProblem {
 	defer pools.Close()
 	_, conflicts := proxy.New(pools).Compile(result.Config)
 	for _, p := range append(result.Problems, ingress.ConflictProblems(conflicts)...) {
+		if p.Reason == ingress.CertificatePending {
+			continue // nothing is ordered here, and that is no mistake
+		}
 		found = append(found, show(p, m.Position))
 	}
 	slices.SortStableFunc(found, shownProblem.compare)

@@ -33,7 +33,8 @@ type cluster struct {
 	surroundings surroundings
 }
 
-func newCluster(s settings, useKeys func(tickets.Keys), log *zap.Logger) (*cluster, error) {
+// newCluster gives issue what it needs, unless that is nil.
+func newCluster(s settings, useKeys func(tickets.Keys), issue *issuing, log *zap.Logger) (*cluster, error) {
 	config, err := k8s.RestConfig(s.kubeconfig, s.apiserverHost)
 	if err != nil {
 		return nil, err
@@ -58,7 +59,14 @@ func newCluster(s settings, useKeys func(tickets.Keys), log *zap.Logger) (*clust
 		DefaultBackend: types.NamespacedName{Namespace: s.defaultBackend.Namespace, Name: s.defaultBackend.Service},
 		FieldManager:   fieldManager, Log: log.Named("cluster"), AssumedClass: s.assumedClass(),
 	}
+	if issue != nil {
+		options.Issued = issue.keptIn(s, client, lease)
+	}
 	c.source = k8s.NewCluster(options)
+	if issue != nil {
+		issue.lead = issue.leader(s, client, lease, log)
+		issue.Visible = issue.visible(&k8s.Peers{Service: s.publish, Snapshot: c.source.Snapshot})
+	}
 	c.events = &k8s.Events{Client: client, Controller: class, Instance: k8s.PodName(), Log: log.Named("events")}
 	addresses := k8s.Addresses{Service: s.publish}
 	for _, list := range s.publishStatusAddresses {

@@ -50,6 +50,9 @@ func (l *looking) register(c *cobra.Command) {
 func (l *looking) check() (settings, explain.Controller, error) {
 	s := settings{options: l.options}
 	var bad mistakes
+	if l.acme.on && s.acme.namespace == "" {
+		s.acme.namespace = l.controllerNamespace
+	}
 	s.checkTranslation(&bad)
 	s.checkSource(&bad)
 	sources := 0

@@ -30,9 +30,18 @@ func clusterState(ctx context.Context, s settings, c explain.Controller) (explai
 	if err != nil {
 		return explain.State{}, nil, fmt.Errorf("API client: %w", err)
 	}
+	var issued *k8s.IssuedOptions
+	if s.acme.on {
+		class := k8s.ControllerClass
+		if len(s.controllerClasses) > 0 {
+			class = s.controllerClasses[0]
+		}
+		issued = &k8s.IssuedOptions{Namespace: s.acme.storedIn(), Owner: k8s.ACMELeaseName(k8s.LeaseName(class))}
+	}
 	source := k8s.NewCluster(k8s.ClusterOptions{
 		Client: client, Namespace: s.watchNamespace, DefaultCertificate: s.defaultCert, ConfigMap: s.config, Log: zap.NewNop(),
 		AssumedClass:   s.assumedClass(),
+		Issued:         issued,
 		DefaultBackend: types.NamespacedName{Namespace: s.defaultBackend.Namespace, Name: s.defaultBackend.Service},
 	})
 	ctx, cancel := context.WithTimeout(ctx, loadTime)

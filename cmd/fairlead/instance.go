@@ -85,7 +85,10 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 			source = in.issuing.source
 		}
 	} else {
-		if in.cluster, err = newCluster(s, in.tickets.use, log); err != nil {
+		if s.acme.on {
+			in.issuing = newIssuing(s, log)
+		}
+		if in.cluster, err = newCluster(s, in.tickets.use, in.issuing, log); err != nil {
 			return nil, err
 		}
 		source = in.cluster.source

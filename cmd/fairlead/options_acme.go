@@ -121,8 +121,6 @@ func (s *settings) checkACME(bad *mistakes) {
 	switch {
 	case s.manifests != "" && o.cache == "":
 		bad.usage("--acme with --manifests needs --acme-cache: a directory for what must not be lost")
-	case s.manifests == "":
-		bad.usage("--acme is for --manifests")
 	case s.manifests == "" && o.cache != "":
 		bad.usage("--acme-cache is for --manifests: in a cluster what must not be lost is in Secrets of --acme-namespace")
 	}

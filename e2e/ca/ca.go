@@ -72,7 +72,9 @@ type CA struct {
 	url    string
 	root   []byte // of its own server, in PEM
 	pool   *x509.CertPool
-	names  *challtestsrv.ChallSrv
+	// issuerRoot is what is in pool, in PEM.
+	issuerRoot []byte
+	names      *challtestsrv.ChallSrv
 
 	mu     sync.Mutex
 	orders map[string]int
@@ -127,7 +129,9 @@ func Start(o Options) (_ *CA, err error) {
 	issuer := pebbleca.New(logger, store, "", "ecdsa", 0, 1, map[string]pebbleca.Profile{
 		"default": {Description: "default", ValidityPeriod: uint64(o.Life.Seconds())},
 	})
-	c.pool.AddCert(issuer.GetRootCert(0).Cert)
+	root := issuer.GetRootCert(0)
+	c.pool.AddCert(root.Cert)
+	c.issuerRoot = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Cert.Raw})
 	validator := va.New(logger, c.HTTP.port(), c.TLS.port(), false, resolver, store)
 	front := wfe.New(logger, store, validator, issuer, []string{"ca.test"}, false, o.Binding != nil, 1, 1)
 	if err := c.serve(o.Address, front.Handler()); err != nil {
@@ -261,6 +265,9 @@ func (c *CA) ServerRoot() []byte { return c.root }
 
 // Roots are what the certificates that it issues are verified by.
 func (c *CA) Roots() *x509.CertPool { return c.pool }
+
+// IssuerRoot is the one of Roots, in PEM.
+func (c *CA) IssuerRoot() []byte { return c.issuerRoot }
 
 // Orders returns how many orders were made for each host.
 func (c *CA) Orders() map[string]int {

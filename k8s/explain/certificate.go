@@ -107,6 +107,8 @@ func remedyOfSecret(p ingress.Problem, namespace, secret, owner, host string) st
 		return "create it, or correct the name: " + kubectl(namespace, "create secret tls "+secret+" --cert=tls.crt --key=tls.key")
 	case ingress.SecretWrongType:
 		return "the type of a Secret cannot be changed; create it again: " + kubectl(namespace, "delete secret "+secret) + " && " + kubectl(namespace, "create secret tls "+secret+" --cert=tls.crt --key=tls.key")
+	case ingress.ACMEDisabled:
+		return "start the controller with --acme (deploy/components/acme, or controller.acme.enabled of the chart), or name a Secret in spec.tls: " + kubectl(namespace, "edit ingress "+owner)
 	case ingress.CertificatePending:
 		return "wait until it is there; its order stands in the Events: " + kubectl(namespace, "describe ingress "+owner)
 	case ingress.CertificateNotIssued:

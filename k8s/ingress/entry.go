@@ -49,6 +49,7 @@ type entry struct {
 	issues      []issueHost // the hosts that certificates may be ordered for
 	aliases     []string    // valid hosts that are served as aliased is, each once
 	aliased     string      // the first of hosts that is one; "" without aliases
+	acmeOff     bool        // they would be, with --acme
 	problems    []Problem
 
 	claims *claims // what sections came to with the last Snapshot; nil before, and without any

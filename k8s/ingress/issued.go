@@ -59,6 +59,8 @@ type Issue struct {
 	// whom, by the URL of its ACME directory.
 	Certificate *tls.Certificate
 	Directory   string
+	// Failed says that the last try to order one has failed, and is recorded.
+	Failed bool
 }
 
 // issueHost is a host of an Ingress that certificates are ordered for.
@@ -95,13 +97,19 @@ func (r *reader) wantsACME() bool {
 // orders reports whether certificates are ordered for the hosts of the Ingress.
 func (r *reader) orders() bool { return r.options.ACMENamespace != "" && r.wantsACME() }
 
+func acmeIsOff() finding {
+	return found(ACMEDisabled, "certificates are to be ordered by ACME, and the controller runs without --acme")
+}
+
 // readIssues lists the hosts of the rules and of the TLS sections.
 func (r *reader) readIssues() {
 	if !r.wantsACME() {
 		return
 	}
 	if !r.orders() {
-		r.report(ACMEDisabled, "", "certificates are to be ordered by ACME, and the controller runs without --acme")
+		r.acmeOff = true
+		f := acmeIsOff()
+		r.report(f.reason, "", "%w", f.err)
 		return
 	}
 	seen := make(map[string]struct{})
@@ -163,11 +171,12 @@ func (j *judgement) issue(s *Snapshot) {
 // issuedClaim is what was issued for a host, or the reason why there is nothing.
 func (j *judgement) issuedClaim(h *issueHost, have issuedSecrets) claim {
 	c := claim{host: h.host, issued: true, source: j.object.String()}
-	status, failed := "its order has not begun", false
+	status, failed := "it is being ordered", false
 	if have.order != nil {
 		status = string(have.order.Data[issuedStatus])
 		failed = len(have.order.Data[issuedFailures]) > 0
 	}
+	c.failed = failed
 	why := "no certificate of " + h.host + " yet"
 	if have.certificate != nil {
 		pair := j.pairs.get(have.certificate, h.certificate)
@@ -201,7 +210,7 @@ func (c hostClaim) issue() Issue {
 	if !c.issued {
 		return Issue{}
 	}
-	return Issue{Host: c.host, Certificate: c.certificate, Directory: c.directory}
+	return Issue{Host: c.host, Certificate: c.certificate, Directory: c.directory, Failed: c.failed}
 }
 
 // setIssue keeps issues. An Issue without host is none.

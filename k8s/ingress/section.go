@@ -49,6 +49,7 @@ type claim struct {
 	// names who issued it, and trouble is what is wrong with that, if something is.
 	issued    bool
 	directory string
+	failed    bool // the last try to order it
 	trouble   finding
 }
 
@@ -147,7 +148,9 @@ func (j *judgement) section(i int) {
 	}
 	if sec.secret == "" {
 		f := found(TLSWithoutSecret, "%s of Ingress %s names no Secret", sec.field, j.origin)
-		if !j.haveDefault {
+		if j.acmeOff {
+			f = acmeIsOff() // which was reported
+		} else if !j.haveDefault {
 			j.report(f, sec.field)
 		}
 		for _, host := range hosts {

@@ -24,6 +24,9 @@ type Host struct {
 	// none. Directory is where that is from.
 	Leaf      *x509.Certificate
 	Directory string
+	// Failed says that a try that failed is known to be recorded. When the record goes, as
+	// somebody has deleted it, the host is looked at at once.
+	Failed bool
 }
 
 // Challenge is one that is about to be validated.

@@ -353,6 +353,29 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// A failure whose record somebody deletes is tried again at once.
+func TestDeletedFailure(t *testing.T) {
+	a, m := newFakeAuthority(t), newMemory()
+	i := newIssuer(t, a, m)
+	a.setFault(once("order", 429, "rateLimited"))
+	i.Want([]Host{{Name: "a.example"}})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); i.Run(ctx) }()
+	eventually(t, "the failure", func() bool { return m.have(KindOrder, "a.example")[failuresKey] != nil })
+	if err := m.Delete(ctx, KindOrder, "a.example"); err != nil {
+		t.Fatal(err)
+	}
+	failed := false
+	eventually(t, "the certificate", func() bool {
+		failed = !failed // Run may miss what lasts but a moment
+		i.Want([]Host{{Name: "a.example", Failed: failed}})
+		return m.have(KindCertificate, "a.example") != nil
+	})
+	cancel()
+	<-ended
+}
+
 // What is due for renewal is renewed when it is found, and one by the clock of later.
 func TestRenews(t *testing.T) {
 	a, m := newFakeAuthority(t), newMemory()

@@ -22,6 +22,9 @@ const (
 	orderTimeout = 10 * time.Minute
 	// storeTimeout bounds what must not be cut short: making an order and storing where it is.
 	storeTimeout = 60 * time.Second
+	// ordering is the status of an order up to its challenge. Each status is told to people, so
+	// there are few.
+	ordering = "it is being ordered"
 	// storeWait is how long to wait after the Store has failed.
 	storeWait = 5 * time.Second
 )
@@ -70,6 +73,9 @@ func (i *Issuer) look(ctx context.Context, host string) time.Time {
 	}
 	i.counts[0].Add(1)
 	log.Info("certificate issued", zap.Time("until", leaf.NotAfter), zap.String("serial", leaf.SerialNumber.Text(16)))
+	if t.left {
+		return i.now().Add(storeWait)
+	}
 	return renewal(leaf, i.RenewBefore)
 }
 
@@ -87,6 +93,7 @@ type try struct {
 	host   string
 	client *acme.Client
 	log    *zap.Logger
+	left   bool // the completed order could not be deleted
 }
 
 // store keeps the order as it is now.
@@ -146,7 +153,8 @@ func (t *try) run(ctx context.Context) (*x509.Certificate, error) {
 		return nil, &storeError{err}
 	}
 	if err := t.Store.Delete(ctx, KindOrder, t.host); err != nil {
-		t.log.Warn("the completed order stays stored", zap.Error(err))
+		t.log.Warn("the completed order stays stored for a while", zap.Error(err))
+		t.left = true
 	}
 	return leaf, nil
 }
@@ -186,7 +194,7 @@ func (t *try) begin(ctx context.Context) (*acme.Order, error) {
 		return nil, err
 	}
 	t.order = order{directory: t.directory, key: key, failures: t.failures}
-	if err := t.store(ctx, "is being ordered"); err != nil {
+	if err := t.store(ctx, ordering); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
@@ -197,7 +205,7 @@ func (t *try) begin(ctx context.Context) (*acme.Order, error) {
 	}
 	t.url = o.URI
 	t.log.Info("ordered", zap.String("order", o.URI))
-	return o, t.store(ctx, "is ordered")
+	return o, t.store(ctx, ordering)
 }
 
 // invalid is the error of an order that cannot be completed: what its authorization says, if that
@@ -255,7 +263,7 @@ func (t *try) answer(ctx context.Context, c *acme.Challenge) error {
 			return err
 		}
 	}
-	if err := t.store(ctx, "waits for the validation by "+t.Type); err != nil {
+	if err := t.store(ctx, "it waits for the validation by "+t.Type); err != nil {
 		return err
 	}
 	t.Answers.await(ctx, t.host, c.Token)

@@ -47,6 +47,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* The Lease of the replica that orders certificates, as the controller names it. */}}
+{{- define "fairlead.acmeLease" -}}
+{{- $lease := include "fairlead.lease" . }}
+{{- if eq $lease "fairlead-leader" }}fairlead-acme{{ else }}{{ $lease }}-acme{{ end }}
+{{- end }}
+
 {{/* A number, boolean or text as text. Helm reads numbers of values files as floating point,
      which quote and printf write as 3.1536e+07. */}}
 {{- define "fairlead.text" -}}

@@ -1,0 +1,290 @@
+package k8s
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead-ingress/fairlead/k8s/ingress"
+	"github.com/fairlead-ingress/fairlead/k8s/k8stest"
+)
+
+func issuedStore(t *testing.T, a *apiServer, owner string) *IssuedStore {
+	return &IssuedStore{Client: a.client(t), Namespace: "fairlead", Owner: owner}
+}
+
+func TestIssuedStore(t *testing.T) {
+	a := newAPIServer(t)
+	ctx := t.Context()
+	s := issuedStore(t, a, "fairlead-acme")
+	long := strings.Repeat("a.", 120) + "example"
+	if r, err := s.Get(ctx, "order", "a.example"); r != nil || err != nil {
+		t.Errorf("of nothing: %v, %v", r, err)
+	}
+	for _, name := range []string{"a.example", long} {
+		for _, value := range []string{"one", "two"} {
+			if err := s.Put(ctx, "order", name, map[string][]byte{"k": []byte(value)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if r, err := s.Get(ctx, "order", name); err != nil || string(r["k"]) != "two" {
+			t.Errorf("got %v, %v", r, err)
+		}
+	}
+	if names, err := s.List(ctx, "order"); err != nil || len(names) != 2 || !slices.Contains(names, long) {
+		t.Errorf("List: %q, %v", names, err)
+	}
+	if err := s.Put(ctx, "certificate", "a.example", map[string][]byte{"tls.crt": []byte("x"), "tls.key": []byte("y")}); err != nil {
+		t.Fatal(err)
+	}
+	object := a.get("api/v1/namespaces/fairlead/secrets/acme-certificate.a.example")
+	if at(object, "type") != "kubernetes.io/tls" || at(object, "metadata", "labels", "fairlead.dev/acme") != "fairlead-acme" {
+		t.Errorf("the Secret is %v", object)
+	}
+
+	// Another process has the same records, and neither replaces what the other wrote since.
+	other := issuedStore(t, a, "fairlead-acme")
+	if err := other.Put(ctx, "order", "a.example", map[string][]byte{"k": []byte("blind")}); err == nil {
+		t.Error("a record is replaced that was not read")
+	}
+	if _, err := other.Get(ctx, "order", "a.example"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(ctx, "order", "a.example", map[string][]byte{"k": []byte("three")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Put(ctx, "order", "a.example", map[string][]byte{"k": []byte("late")}); err == nil {
+		t.Error("a record is replaced that was written since it was read")
+	}
+	if err := s.Delete(ctx, "order", "a.example"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(ctx, "order", "a.example"); err != nil {
+		t.Errorf("deleted again: %v", err)
+	}
+	if err := s.Put(ctx, "order", "a.example", map[string][]byte{"k": []byte("anew")}); err != nil {
+		t.Errorf("after a deletion: %v", err)
+	}
+
+	// What is somebody else's is neither read nor listed.
+	foreign := issuedStore(t, a, "another-acme")
+	if r, err := foreign.Get(ctx, "order", "a.example"); err == nil || strings.Contains(err.Error(), "anew") {
+		t.Errorf("got another's: %v, %v", r, err)
+	}
+	if names, err := foreign.List(ctx, "order"); err != nil || len(names) != 0 {
+		t.Errorf("List of another's: %q, %v", names, err)
+	}
+}
+
+// A Cluster shows what is stored to translation and to whoever answers challenges, without the
+// keys of orders, and follows it.
+func TestClusterShowsIssued(t *testing.T) {
+	a := newAPIServer(t)
+	store := issuedStore(t, a, "fairlead-acme")
+	ctx := t.Context()
+	crt, key, err := k8stest.KeyPair("dns=a.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(s *IssuedStore, kind, name string, record map[string][]byte) {
+		t.Helper()
+		if err := s.Put(ctx, kind, name, record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(store, "certificate", "a.example", map[string][]byte{"tls.crt": crt, "tls.key": key, "directory": []byte("https://ca")})
+	put(store, "account", "0123", map[string][]byte{"tls.key": []byte("account key")})
+	put(issuedStore(t, a, "another-acme"), "order", "other.example", map[string][]byte{"status": []byte("x")})
+
+	var mu sync.Mutex
+	told := make(map[string]map[string][]byte)
+	c := NewCluster(ClusterOptions{Client: a.client(t), Issued: &IssuedOptions{Namespace: "fairlead", Owner: "fairlead-acme", Changed: func(kind, name string, record map[string][]byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		if record == nil {
+			delete(told, kind+" "+name)
+			return
+		}
+		told[kind+" "+name] = record
+	}}})
+	running(t, func(ctx context.Context) { _ = c.Run(ctx, func(types.NamespacedName) {}) })
+	secret := func(name string) *corev1.Secret {
+		if s := c.Snapshot(); s != nil {
+			return s.Secrets[types.NamespacedName{Namespace: "fairlead", Name: name}]
+		}
+		return nil
+	}
+	eventually(t, "the certificate", func() bool { return secret("acme-certificate.a.example") != nil })
+	if s := secret("acme-certificate.a.example"); !bytes.Equal(s.Data["tls.key"], key) || string(s.Data["directory"]) != "https://ca" {
+		t.Errorf("the certificate has %d entries", len(s.Data))
+	}
+
+	put(store, "order", "b.example", map[string][]byte{"status": []byte("waits"), "token": []byte("t"), "answer": []byte("t.x"), "tls.key": []byte("order key")})
+	eventually(t, "the order", func() bool { return secret("acme-order.b.example") != nil })
+	if s := secret("acme-order.b.example"); len(s.Data) != 1 || string(s.Data["status"]) != "waits" {
+		t.Errorf("translation is shown %q", slices.Collect(maps.Keys(s.Data)))
+	}
+	mu.Lock()
+	if r := told["order b.example"]; string(r["token"]) != "t" || string(r["answer"]) != "t.x" || r["tls.key"] != nil {
+		t.Errorf("told of %q", r)
+	}
+	if names := slices.Sorted(maps.Keys(told)); !slices.Equal(names, []string{"certificate a.example", "order b.example"}) {
+		t.Errorf("told of %q", names)
+	}
+	mu.Unlock()
+	if err := store.Delete(ctx, "order", "b.example"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "no order", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return secret("acme-order.b.example") == nil && told["order b.example"] == nil
+	})
+}
+
+// Without the right to read Secrets there is a table all the same.
+func TestClusterWithoutIssued(t *testing.T) {
+	a := newAPIServer(t)
+	a.set(func() {
+		a.refuse = func(_, resource, _ string) int {
+			if resource == "secrets" {
+				return http.StatusForbidden
+			}
+			return 0
+		}
+	})
+	c := NewCluster(ClusterOptions{Client: a.client(t), Issued: &IssuedOptions{Namespace: "fairlead", Owner: "fairlead-acme"}})
+	running(t, func(ctx context.Context) { _ = c.Run(ctx, func(types.NamespacedName) {}) })
+	eventually(t, "a Snapshot", func() bool { return c.Snapshot() != nil })
+}
+
+// sourceOf is a Source that never changes.
+type sourceOf struct{ snapshot *ingress.Snapshot }
+
+func (s sourceOf) Run(ctx context.Context, _ func(types.NamespacedName)) error {
+	<-ctx.Done()
+	return nil
+}
+func (s sourceOf) Snapshot() *ingress.Snapshot { return s.snapshot }
+
+func TestIssued(t *testing.T) {
+	base := &ingress.Snapshot{Secrets: map[types.NamespacedName]*corev1.Secret{{Namespace: "shop", Name: "x"}: {}}}
+	s := &Issued{Source: sourceOf{base}, Namespace: "fairlead"}
+	s.Set("order", "a.example", map[string][]byte{"status": []byte("waits"), "tls.key": []byte("k")})
+	s.Set("account", "0123", map[string][]byte{"tls.key": []byte("k")})
+	var notified atomic.Int32
+	running(t, func(ctx context.Context) { _ = s.Run(ctx, func(types.NamespacedName) { notified.Add(1) }) })
+	eventually(t, "it runs", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.notify != nil })
+	first := s.Snapshot()
+	order := first.Secrets[types.NamespacedName{Namespace: "fairlead", Name: "acme-order.a.example"}]
+	if len(first.Secrets) != 2 || order == nil || order.Data["tls.key"] != nil || s.Snapshot() != first {
+		t.Errorf("%d Secrets, the order %v", len(first.Secrets), order)
+	}
+	s.Set("certificate", "a.example", map[string][]byte{"tls.crt": []byte("c"), "tls.key": []byte("k")})
+	s.Set("order", "a.example", nil)
+	now := s.Snapshot()
+	if notified.Load() != 2 || len(now.Secrets) != 2 || now.Secrets[types.NamespacedName{Namespace: "fairlead", Name: "acme-certificate.a.example"}] == nil {
+		t.Errorf("notified %d times, %d Secrets", notified.Load(), len(now.Secrets))
+	}
+	if len(base.Secrets) != 1 || len(first.Secrets) != 2 {
+		t.Error("an older Snapshot has changed")
+	}
+}
+
+// peersOf are replicas behind a Service.
+func peersOf(servers ...*httptest.Server) *Peers {
+	name := types.NamespacedName{Namespace: "fairlead", Name: "fairlead"}
+	s := &ingress.Snapshot{
+		Services: map[types.NamespacedName]*corev1.Service{name: {Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{
+			{Name: "http", Port: 80}, {Name: "https", Port: 443},
+		}}}},
+		Slices: make(map[types.NamespacedName][]*discoveryv1.EndpointSlice),
+	}
+	for _, server := range servers {
+		port, portName, other := int32(server.Listener.Addr().(*net.TCPAddr).Port), "http", int32(1)
+		otherName := "https"
+		if server.TLS != nil {
+			portName, otherName = "https", "http"
+		}
+		s.Slices[name] = append(s.Slices[name], &discoveryv1.EndpointSlice{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "fairlead", Name: fmt.Sprint(port)},
+			Ports:      []discoveryv1.EndpointPort{{Name: &portName, Port: &port}, {Name: &otherName, Port: &other}},
+			Endpoints:  []discoveryv1.Endpoint{{Addresses: []string{"127.0.0.1"}}},
+		})
+	}
+	return &Peers{Service: name, Snapshot: func() *ingress.Snapshot { return s }}
+}
+
+// The authority is not asked to look before the last replica answers.
+func TestPeersAnswerHTTP(t *testing.T) {
+	var late atomic.Int32
+	quick := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "answer for "+r.Host+r.URL.Path)
+	}))
+	defer quick.Close()
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if late.Add(1) < 4 {
+			http.Redirect(w, r, "/", http.StatusFound)
+			return
+		}
+		fmt.Fprint(w, "answer for "+r.Host+r.URL.Path)
+	}))
+	defer slow.Close()
+	peersOf(quick, slow).AnswerHTTP(t.Context(), "a.example", "/t", "answer for a.example/t")
+	if n := late.Load(); n != 4 {
+		t.Errorf("the late replica was asked %d times, want until it answered", n)
+	}
+}
+
+func TestPeersAnswerTLS(t *testing.T) {
+	var late atomic.Int32
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.TLS = &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if late.Add(1) < 3 || hello.ServerName != "a.example" {
+			return nil, io.EOF
+		}
+		c := server.TLS.Clone()
+		c.GetConfigForClient, c.NextProtos = nil, []string{"acme-tls/1"}
+		return c, nil
+	}}
+	server.Config.ErrorLog = nil
+	server.StartTLS()
+	defer server.Close()
+	peersOf(server).AnswerTLS(t.Context(), "a.example", "acme-tls/1")
+	if n := late.Load(); n != 3 {
+		t.Errorf("the replica was asked %d times, want until it agreed", n)
+	}
+}
+
+// Replicas that cannot be asked hold nothing up for long, and unknown ones are given a moment.
+func TestPeersThatDoNotAnswer(t *testing.T) {
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	for name, p := range map[string]*Peers{"refusing": peersOf(closed), "none": peersOf(), "unloaded": {Snapshot: func() *ingress.Snapshot { return nil }}} {
+		began := time.Now()
+		p.AnswerHTTP(t.Context(), "a.example", "/t", "x")
+		if took := time.Since(began); took < time.Second {
+			t.Errorf("%s: went on after %v", name, took)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	peersOf(closed).AnswerHTTP(ctx, "a.example", "/t", "x")
+}
