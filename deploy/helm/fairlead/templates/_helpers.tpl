@@ -64,6 +64,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 http-address: controller.containerPort.http
 https-address: controller.containerPort.https
 admin-address: controller.containerPort.admin
+acme: controller.acme.enabled
+acme-directory: controller.acme.directory
+acme-email: controller.acme.email
+acme-challenge: controller.acme.challenge
 configmap: controller.config
 controller-class: controller.controllerClasses
 drain-timeout: controller.drainTimeoutSeconds
