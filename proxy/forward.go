@@ -137,7 +137,7 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if attempts.Len() > 1 {
 		f.p.countRetries(writerOf(w), r, attempts)
 	}
-	if out.GetBody != nil && (attempts.Len() > 1 || r.ContentLength < 0) && x.Rule.Policies.Quirks.Has(policy.QuirkRequestBuffering) {
+	if f.bodies != nil && out.GetBody != nil && (attempts.Len() > 1 || r.ContentLength < 0) && x.Rule.Policies.Quirks.Has(policy.QuirkRequestBuffering) {
 		f.p.depends(policy.QuirkRequestBuffering, writerOf(w), r)
 	}
 	if err != nil {
