@@ -348,7 +348,7 @@ func (c *Controller) endpoints(services map[types.NamespacedName]time.Time) {
 				c.countReplicas(c.service(name))
 			}
 			s := c.service(name)
-			if c.Translator.Recheck(s, name, c.keys[name]) {
+			if c.Translator.Recheck(s, name) {
 				c.changes.notifyAt(types.NamespacedName{}, at)
 			}
 			if len(c.keys[name]) == 0 {

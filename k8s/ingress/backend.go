@@ -37,8 +37,9 @@ type backend struct {
 	findings []finding
 
 	users  []user
-	served int // how many of users forward to it
-	joined int // on how many hosts it is of a canary that gets requests
+	served int      // how many of users forward to it
+	joined int      // on how many hosts it is of a canary that gets requests
+	next   *backend // another one of the Service; nil for the last
 }
 
 // user is an Ingress that refers to a backend.
@@ -52,8 +53,8 @@ type backends struct {
 	byKey    map[upstream.Key]*backend
 	fallback *backend              // nil when there is none
 	failing  map[*backend]struct{} // those with findings
-	// unserved are those that Ingresses refer to and nothing is forwarded to, by Service.
-	unserved map[types.NamespacedName]map[*backend]struct{}
+	// byService has the first of those of a Service.
+	byService map[types.NamespacedName]*backend
 	// resolutions are those of the last Result, which shares the map. They are right but for
 	// the backends in touched.
 	resolutions map[upstream.Key]upstream.Resolution
@@ -62,27 +63,51 @@ type backends struct {
 
 func newBackends(fallback upstream.Key) backends {
 	bs := backends{
-		byKey:    make(map[upstream.Key]*backend),
-		failing:  make(map[*backend]struct{}),
-		touched:  make(map[*backend]struct{}),
-		unserved: make(map[types.NamespacedName]map[*backend]struct{}),
+		byKey:     make(map[upstream.Key]*backend),
+		byService: make(map[types.NamespacedName]*backend),
+		failing:   make(map[*backend]struct{}),
+		touched:   make(map[*backend]struct{}),
 	}
 	if fallback != (upstream.Key{}) {
-		bs.fallback = &backend{key: fallback}
-		bs.byKey[fallback] = bs.fallback
+		bs.fallback = bs.at(fallback)
 		bs.touched[bs.fallback] = struct{}{}
 	}
 	return bs
 }
 
+// at returns the backend of a key, and makes it if need be.
+func (bs *backends) at(k upstream.Key) *backend {
+	b := bs.byKey[k]
+	if b == nil {
+		b = &backend{key: k}
+		b.next = bs.byService[b.name()]
+		bs.byKey[k], bs.byService[b.name()] = b, b
+	}
+	return b
+}
+
+// forget takes back at.
+func (bs *backends) forget(b *backend) {
+	delete(bs.byKey, b.key)
+	delete(bs.failing, b)
+	first := bs.byService[b.name()]
+	switch {
+	case first == b && b.next == nil:
+		delete(bs.byService, b.name())
+	case first == b:
+		bs.byService[b.name()] = b.next
+	default:
+		for first.next != b {
+			first = first.next
+		}
+		first.next = b.next
+	}
+}
+
 // link notes that e refers to its backends.
 func (bs *backends) link(e *entry) {
 	for _, ref := range e.references {
-		b := bs.byKey[ref.key]
-		if b == nil {
-			b = &backend{key: ref.key}
-			bs.byKey[ref.key] = b
-		}
+		b := bs.at(ref.key)
 		b.users = append(b.users, user{e, ref.field})
 		if ref.served {
 			b.served++
@@ -135,39 +160,19 @@ func (bs *backends) settle() {
 	}
 	for b := range bs.touched {
 		was, had := bs.resolutions[b.key]
-		switch has := bs.serves(b); {
+		switch has := b.served > 0 || b.joined > 0 || b == bs.fallback; {
 		case has && !(had && was.Equal(b.resolved)):
 			change()[b.key] = b.resolved
 		case !has && had:
 			delete(change(), b.key)
 		}
-		bs.noteUnserved(b, !bs.serves(b) && len(b.users) > 0)
 		if len(b.users) == 0 && b != bs.fallback {
-			delete(bs.byKey, b.key)
-			delete(bs.failing, b)
+			bs.forget(b)
 		}
 	}
 	clear(bs.touched)
 	if next != nil {
 		bs.resolutions = next
-	}
-}
-
-// serves reports whether something is forwarded to b.
-func (bs *backends) serves(b *backend) bool { return b.served > 0 || b.joined > 0 || b == bs.fallback }
-
-func (bs *backends) noteUnserved(b *backend, is bool) {
-	name := b.name()
-	switch {
-	case !is:
-		delete(bs.unserved[name], b)
-		if len(bs.unserved[name]) == 0 {
-			delete(bs.unserved, name)
-		}
-	case bs.unserved[name] == nil:
-		bs.unserved[name] = map[*backend]struct{}{b: {}}
-	default:
-		bs.unserved[name][b] = struct{}{}
 	}
 }
 
@@ -219,23 +224,15 @@ func (t *Translator) Resolve(s *Snapshot, k upstream.Key) (upstream.Resolution, 
 	return b.resolved, sorted(b.problems(&t.backends))
 }
 
-// Recheck looks again at the backends of a Service, which are those of keys and those that
-// Ingresses refer to and nothing is forwarded to. It reports whether their Problems are others than
-// when they were last looked at, by Translate, Resolve or Recheck. Of s no other part is looked at.
-func (t *Translator) Recheck(s *Snapshot, service types.NamespacedName, keys []upstream.Key) bool {
+// Recheck looks again at the backends of a Service, also those that nothing is forwarded to as their
+// rules are closed. It reports whether their Problems are others than when they were last looked
+// at, by Translate, Resolve or Recheck. Of s no other part is looked at.
+func (t *Translator) Recheck(s *Snapshot, service types.NamespacedName) bool {
 	changed := false
-	look := func(b *backend) {
+	for b := t.backends.byService[service]; b != nil; b = b.next {
 		before := b.findings
 		t.backends.refresh(b, &t.options, s)
 		changed = changed || !slices.EqualFunc(before, b.findings, func(f, g finding) bool { return f.reason == g.reason && f.err.Error() == g.err.Error() })
-	}
-	for b := range t.backends.unserved[service] {
-		look(b)
-	}
-	for _, k := range keys {
-		if b := t.backends.byKey[k]; b != nil {
-			look(b)
-		}
 	}
 	return changed
 }
