@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -55,6 +56,23 @@ func TestFailureModesAreComplete(t *testing.T) {
 			if row := fmt.Sprintf("\n| %s%d |", prefix, n); !strings.Contains(string(page), row) {
 				t.Errorf("docs/failure-modes.md lacks the row %s%d", prefix, n)
 			}
+		}
+	}
+}
+
+// Decisions are numbered from 1, each number once, and their titles have it.
+func TestDecisionsAreNumbered(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/adr/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal(err, len(pages))
+	}
+	for i, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := i + 1; !strings.HasPrefix(filepath.Base(page), fmt.Sprintf("%04d-", n)) || !strings.HasPrefix(string(text), fmt.Sprintf("# %d. ", n)) {
+			t.Errorf("%s: want the number %d in its name and its title", page, n)
 		}
 	}
 }
