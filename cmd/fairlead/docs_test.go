@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
