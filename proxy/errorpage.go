@@ -53,7 +53,9 @@ func (e *errorPages) standIn(x *Exchange, r *http.Request, pool *upstream.Pool) 
 		return nil
 	}
 	x.pages = nil
-	x.sendFields = append(x.sendFields, e.fields(http.StatusServiceUnavailable, r.Header)...)
+	told := e.fields(http.StatusServiceUnavailable, r.Header)
+	forget(r.Header, told)
+	x.sendFields = append(x.sendFields, told...)
 	return e.own.pool
 }
 
@@ -109,7 +111,8 @@ func (e *errorPages) replace(w http.ResponseWriter, r *http.Request, resp *http.
 }
 
 // send asks for the page of a and sends it. Only what the request was, and not its content, is
-// for those who have the pages: a body was for the backend, and credentials are.
+// for those who have the pages: a body was for the backend, and credentials are. Cookies stay in
+// the namespace of the rule, where the backend is.
 func (e *errorPages) send(f *forwarder, w http.ResponseWriter, r *http.Request, a Answer) {
 	x := exchangeOf(w)
 	x.pages, x.instead = nil, a
@@ -122,6 +125,10 @@ func (e *errorPages) send(f *forwarder, w http.ResponseWriter, r *http.Request, 
 	} {
 		delete(h, name)
 	}
+	if f == e.other {
+		delete(h, "Cookie")
+	}
+	forget(h, x.sendFields)
 	if e.auth != nil {
 		e.auth.Strip(h)
 	}
@@ -141,6 +148,23 @@ func (e *errorPages) fields(status int, h http.Header) [][2]string {
 		{"X-Ingress-Name", e.facts.Ingress},
 		{"X-Service-Name", e.facts.Service},
 		{"X-Service-Port", e.facts.Port},
+	}
+}
+
+// forget deletes from h what the client said under the names of fields, in any spelling that a
+// backend may read as one: see isForwarding.
+func forget(h http.Header, fields [][2]string) {
+	fold := func(c rune) rune {
+		if c == '_' || c == '.' {
+			return '-'
+		}
+		return c
+	}
+	for name := range h {
+		folded := strings.Map(fold, name)
+		if slices.ContainsFunc(fields, func(f [2]string) bool { return strings.EqualFold(f[0], folded) }) {
+			delete(h, name)
+		}
 	}
 }
 

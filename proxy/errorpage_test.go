@@ -224,3 +224,49 @@ func TestErrorPageOfAnUpgrade(t *testing.T) {
 		t.Errorf("%v %v %q", err, resp, body)
 	}
 }
+
+// Cookies of a tenant's host went to the operator's Service, and X_Code beside X-Code told a backend
+// that folds names what the client wanted it to believe.
+func TestErrorPageIsToldNoSecretsAndNoLies(t *testing.T) {
+	r := pagesRule(policy.Set{Errors: policy.Errors{Codes: []int{404}}})
+	r.ErrorBackend = lastKey
+	f := newFront(t, Config{Hosts: ByHost([]*Rule{r})}, nil)
+	f.lead(t, webKey, failing())
+	f.lead(t, lastKey, pages("other", 299))
+	ask := func(from string, cookie bool) {
+		t.Helper()
+		c := dialRaw(t, f.http())
+		c.send(t, "GET /p HTTP/1.1", "Host: a.example", "Want: 404", "Cookie: sid=secret",
+			"X_Code: 200", "x.format: text/evil", "X_Original_URI: /forged", "X_SERVICE_NAME: forged", "X_Other: kept", "", "")
+		resp, body, err := c.receive(t, "GET")
+		var got pageAsked
+		if err == nil {
+			err = json.Unmarshal([]byte(body), &got)
+		}
+		if err != nil || resp.Header.Get("X-Pages") != from {
+			t.Fatalf("%v, %v %q, want the pages of %s", err, resp, body, from)
+		}
+		for name := range got.Header {
+			switch strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name)) {
+			case "x-code", "x-format", "x-original-uri", "x-service-name":
+				if strings.ContainsAny(name, "_.") {
+					t.Errorf("%s is told %s: %q", from, name, got.Header[name])
+				}
+			}
+		}
+		if got.Header.Get("X-Code") == "" || len(got.Header["X_other"]) == 0 || (got.Header.Get("Cookie") != "") != cookie {
+			t.Errorf("%s is told %v, want the cookie: %t", from, got.Header, cookie)
+		}
+	}
+	ask("other", false)
+	f.lead(t, pagesKey, pages("own", 299))
+	ask("own", true)
+
+	f.pools.Pool(webKey).Set(upstream.Resolution{}) // now it stands in
+	c := dialRaw(t, f.http())
+	c.send(t, "GET /p HTTP/1.1", "Host: a.example", "X_Code: 200", "", "")
+	_, body, err := c.receive(t, "GET")
+	if err != nil || strings.Contains(body, "X_code") || !strings.Contains(body, `"X-Code":["503"]`) {
+		t.Errorf("who stands in is told %q, %v", body, err)
+	}
+}
