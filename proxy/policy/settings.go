@@ -106,20 +106,22 @@ func (k key) finding(name string) Finding {
 	return Finding{Setting: name, Outcome: k.outcome, Err: err}
 }
 
-// guessSetting judges a key that no table has, as guess does.
+// guessSetting judges a key that no table has, as guess does. A misspelled guard of the ConfigMap
+// closes every rule, as a bad value of that guard does. Among keys that are as near, guards go first.
 func guessSetting(name string) key {
-	names := make([]string, 0, len(settings))
+	lower := strings.ToLower(name)
+	limit, hint, misspelled := max(2, len(name)/4)+1, "no key has a similar name", false
 	for _, k := range Settings() {
-		names = append(names, k.Name)
-	}
-	limit, hint := max(2, len(name)/4), "no key has a similar name"
-	for _, n := range names {
-		if d := Distance(name, n); d <= limit {
-			limit, hint = d-1, "did you mean "+n+"?"
+		d, guard := Distance(lower, k.Name), k.Class == Guard || k.Outcome == Refused
+		if d < limit || d == limit && guard && !misspelled && d <= 2 {
+			limit, hint, misspelled = d, "did you mean "+k.Name+"?", guard && d <= 2
 		}
 	}
 	k := guess(name)
 	k.doc = hint
+	if misspelled {
+		k.outcome = Refused
+	}
 	return k
 }
 

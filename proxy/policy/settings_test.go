@@ -78,6 +78,29 @@ func TestParseConfig(t *testing.T) {
 	}
 }
 
+// A guard that is misspelled is believed to guard: it left every rule open, with a warning.
+func TestMisspelledGuardOfTheConfigMapCloses(t *testing.T) {
+	for name, meant := range map[string]string{
+		"block-cidr": "block-cidrs", "Block-CIDRs": "block-cidrs", "block-user-agent": "block-user-agents", "block-user-agetns": "block-user-agents",
+		"blocks-referers": "block-referers", "block-referrers": "block-referers", "http-snipet": "http-snippet",
+	} {
+		config := map[string]string{name: "192.0.2.1"}
+		g, findings := ParseConfig(config, nil)
+		if len(findings) != 1 || findings[0].Outcome != Refused || !strings.Contains(findings[0].Err.Error(), "did you mean "+meant+"?") {
+			t.Errorf("%s: %v, want a refusal that speaks of %s", name, findings, meant)
+		}
+		s, _ := Parse(Input{Profile: Nginx, Config: config, Refused: g.Refused})
+		if want := []string{settingName(name)}; !slices.Equal(s.Refused, want) {
+			t.Errorf("%s: rules are refused for %v, want %v", name, s.Refused, want)
+		}
+	}
+	for _, name := range []string{"hsts-maxage", "proxy-body-sizes", "block-cache", "worker-proceses", "x"} {
+		if _, findings := ParseConfig(map[string]string{name: "1"}, nil); len(findings) != 1 || findings[0].Outcome != Unknown {
+			t.Errorf("%s: %v, want no more than a warning", name, findings)
+		}
+	}
+}
+
 func TestTrust(t *testing.T) {
 	for name, tt := range map[string]struct {
 		config map[string]string
