@@ -126,3 +126,25 @@ func TestSessionTicketsOff(t *testing.T) {
 		}
 	}
 }
+
+// TestNoHTTP2WithoutALPN: a client that begins with the preface of HTTP/2 without having agreed on it
+// was served HTTP/2 even where that was switched off.
+func TestNoHTTP2WithoutALPN(t *testing.T) {
+	f := echoFront(t, nil)
+	config := Config{Hosts: ByHost([]*Rule{rule("a.example", "/", webKey)})}
+	for _, off := range []bool{true, false} {
+		config.Listener.NoHTTP2 = off
+		f.serve(t, config)
+		c, err := tls.Dial("tcp", f.https(), &tls.Config{ServerName: "a.example", InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(patience))
+		_, _ = io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+		got := make([]byte, len("HTTP/1.1 "))
+		if _, err := io.ReadFull(c, got); err != nil || string(got) != "HTTP/1.1 " {
+			t.Errorf("use-http2 off %t: got %q, %v, want an answer of HTTP/1", off, got, err)
+		}
+		c.Close()
+	}
+}

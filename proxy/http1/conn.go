@@ -107,10 +107,10 @@ func (c *conn) receive() bool {
 		return false
 	}
 	if c.requests == 0 {
-		if preface := isPreface(head); preface && c.server.HTTP2 != nil && c.agreed("h2") {
+		if preface := isPreface(head); preface && c.server.HTTP2 != nil && c.mayBeHTTP2() {
 			c.handOver(head)
 			return false
-		} else if !preface && c.tls != nil && !c.agreed("http/1.1") {
+		} else if !preface && !c.mayBeHTTP1() {
 			c.refuse(fault(BadVersion, "want %q, as agreed by ALPN, got HTTP/1", c.tls.NegotiatedProtocol))
 			return false
 		}
@@ -202,9 +202,13 @@ func (c *conn) setAlarm(w wait, due int64) {
 	_ = c.nc.SetReadDeadline(time.Time{})
 }
 
-// agreed reports whether ALPN has chosen proto, or nothing.
-func (c *conn) agreed(proto string) bool {
-	return c.tls == nil || c.tls.NegotiatedProtocol == "" || c.tls.NegotiatedProtocol == proto
+// mayBeHTTP2 reports whether the client may speak HTTP/2: over TLS if ALPN has chosen that, as RFC
+// 9113, 3.2 has it, and in clear always, as prior knowledge is all that there is.
+func (c *conn) mayBeHTTP2() bool { return c.tls == nil || c.tls.NegotiatedProtocol == "h2" }
+
+// mayBeHTTP1 reports whether the client may speak HTTP/1: unless ALPN has chosen something else.
+func (c *conn) mayBeHTTP1() bool {
+	return c.tls == nil || c.tls.NegotiatedProtocol == "" || c.tls.NegotiatedProtocol == "http/1.1"
 }
 
 // handOver gives the connection with what was read of it to whoever speaks HTTP/2.

@@ -38,8 +38,8 @@ type Server struct {
 	MaxConnections int
 
 	// HTTP2 takes over a connection whose client begins with the HTTP/2 connection preface,
-	// with what was read of it. It is called on the connection's goroutine, which ends after
-	// it. Nil: such clients get 505.
+	// with what was read of it; over TLS only if ALPN has chosen "h2". It is called on the
+	// connection's goroutine, which ends after it. Nil: such clients get 505.
 	HTTP2 func(c net.Conn, read []byte)
 	// ReasonHeader is the name of a field that tells the Reason in answers to requests that
 	// are refused; none if empty.

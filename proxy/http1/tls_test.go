@@ -112,7 +112,8 @@ func TestSlowHandshake(t *testing.T) {
 	}
 }
 
-// What ALPN has agreed on is what is spoken: a server in front may route by it.
+// What ALPN has agreed on is what is spoken: a server in front may route by it. Without ALPN that
+// is HTTP/1.
 func TestALPN(t *testing.T) {
 	address := startTLS(t, &Server{ReasonHeader: "Reason", HTTP2: func(c net.Conn, read []byte) {
 		io.WriteString(c, "http2")
@@ -121,7 +122,7 @@ func TestALPN(t *testing.T) {
 	const http1, http2 = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 	for _, tt := range []struct{ protocol, sent, want string }{
 		{"", http1, "http1"},
-		{"", http2, "http2"},
+		{"", http2, "505 bad-version\n"}, // or it could not be switched off
 		{"http/1.1", http1, "http1"},
 		{"http/1.1", http2, "505 bad-version\n"},
 		{"h2", http2, "http2"},
