@@ -18,7 +18,8 @@ import (
 type Passthrough struct {
 	// Rule is whose backend it is, and whom the connections are counted for.
 	Rule *Rule
-	// Refuse closes the connections: something that guards access cannot be asked of them.
+	// Refuse closes the connections: something that guards access to the host cannot be asked of
+	// them, or there is no backend for them.
 	Refuse bool
 }
 

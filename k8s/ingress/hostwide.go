@@ -1,8 +1,10 @@
 package ingress
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
@@ -55,15 +57,28 @@ func hostWide(h *proxy.HostRules, members []member) []Problem {
 	if first == nil {
 		return problems
 	}
-	h.Passthrough = passed(h, *first)
+	return append(problems, passOn(h, first, members)...)
+}
+
+// passOn fills in where the connections of the host go by its first Ingress, and tells the Ingresses
+// what is not as they have it.
+func passOn(h *proxy.HostRules, first *member, members []member) []Problem {
+	to, closed := passed(h, first, members)
+	h.Passthrough = to
+	var problems []Problem
 	for _, m := range members {
+		field := m.annotationField("ssl-passthrough")
 		switch asks := m.policies().Passthrough; {
 		case len(m.part.rules) == 0:
-		case m.entry == first.entry && h.Passthrough != nil && h.Passthrough.Refuse && len(m.policies().Refused) == 0:
-			tell(m, "ssl-passthrough", found(RoutingUnsupported, "%s: connections to host %s are closed", whyNotPassed(h, m), h.Host))
-		case asks && h.Passthrough == nil:
-			tell(m, "ssl-passthrough", found(HostSettled, "TLS of host %s ends here: %s, which is older, does not ask to pass it on", h.Host, first.object))
-		case !asks && h.Passthrough != nil:
+		case m.entry == first.entry && closed != nil:
+			problems = append(problems, found(RoutingUnsupported, "%w: TLS connections to host %s are closed", closed, h.Host).on(m.object, field))
+		case m.entry == first.entry:
+		case to != nil && to.Refuse:
+			problems = append(problems, found(HostSettled,
+				"TLS connections to host %s are closed: %s, which is older, asks to pass them on, and that cannot be done", h.Host, first.object).on(m.object, ""))
+		case asks && to == nil:
+			problems = append(problems, found(HostSettled, "TLS of host %s ends here: %s, which is older, does not ask to pass it on", h.Host, first.object).on(m.object, field))
+		case !asks && to != nil:
 			problems = append(problems, found(HostSettled,
 				"TLS connections to host %s are passed on as %s says, which is older: over them nothing of this Ingress is served", h.Host, first.object).on(m.object, ""))
 		}
@@ -83,24 +98,50 @@ func (m *member) policies() *policy.Set {
 }
 
 // passed returns where the connections of the host go by its first Ingress, nil if TLS ends here.
-func passed(h *proxy.HostRules, first member) *proxy.Passthrough {
-	if !first.policies().Passthrough || h.Host == "" {
-		return nil
+// The backend is that of the Ingress's own path /: nobody else's is to get connections that his
+// guards are not asked of. The error says why they are closed, if nothing else has said it.
+func passed(h *proxy.HostRules, first *member, members []member) (*proxy.Passthrough, error) {
+	set := first.policies()
+	if !set.Passthrough || h.Host == "" {
+		return nil, nil
 	}
-	root := slices.IndexFunc(h.Rules, isRoot)
-	if root < 0 {
-		root = 0
+	var to *proxy.Rule
+	for _, r := range h.Rules {
+		if r.Origin == first.origin && (to == nil || !isRoot(to) && isRoot(r)) {
+			to = r
+		}
 	}
-	r := h.Rules[root]
-	return &proxy.Passthrough{Rule: r, Refuse: !isRoot(r) || r.Policies != nil && r.Policies.ClientCert != nil}
+	refused := len(set.Refused) > 0 || set.Unroutable // which was reported
+	var closed error
+	switch {
+	case refused:
+	case !isRoot(to):
+		closed = errors.New("TLS is passed on to the backend of the Ingress's own path / and there is none")
+	default:
+		closed = bypassed(members, to)
+	}
+	return &proxy.Passthrough{Rule: to, Refuse: refused || closed != nil}, closed
+}
+
+// bypassed says which rule of the host has guards that connections would get by if they went to
+// the backend of to; nil if none has. Any path of the host can be asked for over them.
+func bypassed(members []member, to *proxy.Rule) error {
+	for _, m := range members {
+		for _, r := range m.part.rules { // as they were before guardHost, for whoever asks is named
+			by := policy.Unasked(r.Policies)
+			if r.Policies != nil && len(by) == 0 {
+				by = r.Policies.Refused
+			}
+			if len(by) > 0 {
+				return fmt.Errorf("Ingress %s guards access to %s by what cannot be asked of connections that are not decrypted (%s)", r.Origin, r.Path, strings.Join(by, ", "))
+			}
+			if !policy.SameAddresses(to.Policies, r.Policies) {
+				return fmt.Errorf("Ingress %s has another list of addresses for %s than there is for /", r.Origin, r.Path)
+			}
+		}
+	}
+	return nil
 }
 
 // isRoot says that a rule is for the path that connections are passed on by.
 func isRoot(r *proxy.Rule) bool { return r.Path == "/" && r.PathType != router.HostOnly }
-
-func whyNotPassed(h *proxy.HostRules, m member) error {
-	if !isRoot(h.Passthrough.Rule) {
-		return fmt.Errorf("TLS is passed on to the backend of the path / and there is none")
-	}
-	return fmt.Errorf("another Ingress asks the clients of the host for certificates, which cannot be seen")
-}

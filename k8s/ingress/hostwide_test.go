@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"net/netip"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,8 +31,9 @@ func TestPassedOn(t *testing.T) {
 		"asked for":                    {[]member{on("a", "/", pass)}, "/", false},
 		"not asked for":                {[]member{on("a", "/", nil)}, "", false},
 		"by the younger one":           {[]member{on("a", "/", nil), on("b", "/b", pass)}, "", false},
-		"/ is of the younger one":      {[]member{on("a", "/a", pass), on("b", "/", nil)}, "/", false},
+		"/ is of the younger one":      {[]member{on("a", "/a", pass), on("b", "/", nil)}, "/a", true},
 		"no /":                         {[]member{on("a", "/a", pass)}, "/a", true},
+		"beside others":                {[]member{on("a", "/", pass), on("b", "/b", &policy.Set{Passthrough: true})}, "/", false},
 		"the younger one has a demand": {[]member{on("a", "/", pass), on("b", "/b", &policy.Set{ClientCert: &policy.ClientCert{CA: "x"}})}, "/", true},
 	} {
 		h, _, problems := unite("a.example", tt.members)
@@ -51,6 +53,40 @@ func TestPassedOn(t *testing.T) {
 	}
 	if h, _, _ := unite("", []member{on("a", "/", pass)}); h.Passthrough != nil {
 		t.Error("connections without a server name are passed on")
+	}
+}
+
+// TestPassedOnByNoGuard: connections that are not decrypted could ask for any path of the host, so
+// they are closed where a rule of anybody has a guard that is not asked of them.
+func TestPassedOnByNoGuard(t *testing.T) {
+	list := func(s string) *policy.Access { return &policy.Access{Allow: []netip.Prefix{netip.MustParsePrefix(s)}} }
+	for name, tt := range map[string]struct {
+		first, second policy.Set
+		refuse        bool
+	}{
+		"auth-url":                       {second: policy.Set{Auth: &policy.ExternalAuth{}}, refuse: true},
+		"a password":                     {second: policy.Set{BasicAuth: &policy.BasicAuth{Realm: "x"}}, refuse: true},
+		"one that cannot be honoured":    {second: policy.Set{Refused: []string{"x"}}, refuse: true},
+		"another list of addresses":      {second: policy.Set{Access: list("10.0.0.0/8")}, refuse: true},
+		"the same list of addresses":     {first: policy.Set{Access: list("10.0.0.0/8")}, second: policy.Set{Access: list("10.0.0.0/8")}},
+		"no list of addresses":           {first: policy.Set{Access: list("10.0.0.0/8")}},
+		"a password of the first":        {first: policy.Set{BasicAuth: &policy.BasicAuth{Realm: "x"}}, refuse: true},
+		"the first cannot be honoured":   {first: policy.Set{Refused: []string{"x"}}, refuse: true},
+		"the first leads nowhere":        {first: policy.Set{Unroutable: true}, refuse: true},
+		"the second one's leads nowhere": {second: policy.Set{Unroutable: true}},
+	} {
+		tt.first.Passthrough = true
+		h, _, problems := unite("a.example", []member{on("a", "/", &tt.first), on("b", "/b", &tt.second)})
+		if h.Passthrough == nil || h.Passthrough.Rule != h.Rules[0] || h.Passthrough.Refuse != tt.refuse {
+			t.Errorf("%s: %+v, want refused %t", name, h.Passthrough, tt.refuse)
+		}
+		told := map[string]bool{}
+		for _, p := range problems {
+			told[p.Object.Name] = true
+		}
+		if reported := len(tt.first.Refused) > 0 || tt.first.Unroutable; !told["b"] || told["a"] != (tt.refuse && !reported) {
+			t.Errorf("%s: told %v", name, problems)
+		}
 	}
 }
 
