@@ -3,6 +3,7 @@ package ingress
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
@@ -102,10 +103,21 @@ func TestProxyProtocolByFlag(t *testing.T) {
 	if l.ProxyProtocol == nil || len(l.ProxyProtocol.Trusted) == 0 {
 		t.Fatalf("with the flag alone %+v", l.ProxyProtocol)
 	}
-	l = tr.Translate(&Snapshot{ConfigMaps: map[types.NamespacedName]*corev1.ConfigMap{name: {
-		Data: map[string]string{"use-proxy-protocol": "true", "proxy-real-ip-cidr": "192.0.2.0/24"},
-	}}}).Config.Listener
-	if l.ProxyProtocol == nil || len(l.ProxyProtocol.Trusted) != 1 {
-		t.Errorf("with both %+v", l.ProxyProtocol)
+	for why, tt := range map[string]struct {
+		data    map[string]string
+		trusted int
+		timeout time.Duration
+	}{
+		"with both":            {map[string]string{"use-proxy-protocol": "true", "proxy-real-ip-cidr": "192.0.2.0/24"}, 1, 5 * time.Second},
+		"without the key":      {map[string]string{"proxy-real-ip-cidr": "192.0.2.0/24", "proxy-protocol-header-timeout": "2s"}, 1, 2 * time.Second},
+		"with the key off":     {map[string]string{"use-proxy-protocol": "false", "proxy-real-ip-cidr": "192.0.2.0/24"}, 1, 5 * time.Second},
+		"a list with mistakes": {map[string]string{"proxy-real-ip-cidr": "192.0.2.0/24, lan"}, 0, 5 * time.Second},
+		"a list of commas":     {map[string]string{"proxy-real-ip-cidr": ","}, 0, 5 * time.Second},
+		"the time alone":       {map[string]string{"proxy-protocol-header-timeout": "2s"}, len(l.ProxyProtocol.Trusted), 2 * time.Second},
+	} {
+		p := tr.Translate(&Snapshot{ConfigMaps: map[types.NamespacedName]*corev1.ConfigMap{name: {Data: tt.data}}}).Config.Listener.ProxyProtocol
+		if p == nil || len(p.Trusted) != tt.trusted || p.Timeout != tt.timeout {
+			t.Errorf("%s: %+v, want %d trusted and %s", why, p, tt.trusted, tt.timeout)
+		}
 	}
 }

@@ -126,11 +126,10 @@ func (t *Translator) Translate(s *Snapshot) *Result {
 
 // listener is what the ConfigMap and the Options say of the data ports.
 func (t *Translator) listener() policy.Listener {
-	l := t.settings.global.Listener
-	if t.options.ProxyProtocol && l.ProxyProtocol == nil {
-		l.ProxyProtocol = policy.DefaultProxyProtocol()
+	if t.options.ProxyProtocol {
+		return t.settings.global.BehindBalancer()
 	}
-	return l
+	return t.settings.global.Listener
 }
 
 // problems adds those of all that the Translator knows to those of the default certificate.

@@ -38,9 +38,19 @@ type ProxyProtocol struct {
 	Timeout time.Duration
 }
 
-// DefaultProxyProtocol is that of an instance whose ConfigMap says nothing more of it: private
+// BehindBalancer returns the Listener of g with the PROXY protocol, whether or not the ConfigMap
+// switches it on: what it says of peers and times counts in any case.
+func (g *Global) BehindBalancer() Listener {
+	l := g.Listener
+	if l.ProxyProtocol = g.proxyProtocol; l.ProxyProtocol == nil { // there is no ConfigMap
+		l.ProxyProtocol = defaultProxyProtocol()
+	}
+	return l
+}
+
+// defaultProxyProtocol is that of an instance whose ConfigMap says nothing more of it: private
 // addresses, and five seconds.
-func DefaultProxyProtocol() *ProxyProtocol {
+func defaultProxyProtocol() *ProxyProtocol {
 	return &ProxyProtocol{Trusted: privateAddresses(), Timeout: 5 * time.Second}
 }
 
@@ -91,7 +101,10 @@ var listener = part{
 		l.NoTickets = !r.boolean(sslTickets, true)
 		l.RejectUnknown = r.boolean(sslReject, false)
 		l.NoHTTP2 = !r.boolean(useHTTP2, true)
-		r.proxyProtocol(l)
+		g.proxyProtocol = r.proxyProtocol()
+		if r.boolean(useProxyProtocol, false) {
+			l.ProxyProtocol = g.proxyProtocol
+		}
 	},
 }
 
@@ -165,11 +178,11 @@ func (r *reader) groups() (chosen []tls.CurveID) {
 	return chosen
 }
 
-// proxyProtocol reads use-proxy-protocol. A list of peers with a mistake in it trusts nobody, so
+// proxyProtocol reads what is for use-proxy-protocol, which the command line may set as well. A list of peers with a mistake in it trusts nobody, so
 // that no connection is served: what decides by the client's address must not be asked with another.
-func (r *reader) proxyProtocol(l *Listener) {
+func (r *reader) proxyProtocol() *ProxyProtocol {
 	const longest = 10 * time.Second
-	p := DefaultProxyProtocol()
+	p := defaultProxyProtocol()
 	if v, ok := r.text(proxyProtocolTimeout); ok {
 		d, err := time.ParseDuration(v)
 		if err != nil {
@@ -181,12 +194,9 @@ func (r *reader) proxyProtocol(l *Listener) {
 			p.Timeout = d
 		}
 	}
-	if !r.boolean(useProxyProtocol, false) {
-		return
-	}
 	trusted, good := r.prefixes(realIPCIDR)
 	if _, set := r.text(realIPCIDR); set || !good {
 		p.Trusted = trusted
 	}
-	l.ProxyProtocol = p
+	return p
 }

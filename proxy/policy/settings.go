@@ -15,6 +15,8 @@ type Global struct {
 	// Refused are the findings that close every rule: what the ConfigMap has to guard all of
 	// them and that is not built. They are for Input.
 	Refused []Finding
+	// proxyProtocol is for BehindBalancer; nil without a ConfigMap.
+	proxyProtocol *ProxyProtocol
 }
 
 // part is a piece of Global: its keys, and how they are read. All keys are GlobalOnly.
