@@ -63,6 +63,9 @@ func (hs *hosts) alias(h *host, rules *proxy.HostRules) (*proxy.HostRules, []Pro
 		alike := *rule
 		alike.Host = h.name
 		made.Rules[i] = &alike
+		if of.Passthrough != nil && of.Passthrough.Rule == rule {
+			made.Passthrough = &proxy.Passthrough{Rule: &alike, Refuse: of.Passthrough.Refuse}
+		}
 	}
 	return made, problems
 }

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -87,6 +88,24 @@ func TestPassedOnByNoGuard(t *testing.T) {
 		}
 		if reported := len(tt.first.Refused) > 0 || tt.first.Unroutable; !told["b"] || told["a"] != (tt.refuse && !reported) {
 			t.Errorf("%s: told %v", name, problems)
+		}
+	}
+}
+
+// TestAliasOfPassedOn: what is served as another host is passed on as that is, by a rule of its own,
+// as the proxy finds the rule among those of the host.
+func TestAliasOfPassedOn(t *testing.T) {
+	for _, refuse := range []bool{false, true} {
+		of, _, _ := unite("a.example", []member{on("a", "/a", &policy.Set{Passthrough: true}), on("a", "/", &policy.Set{Passthrough: true})})
+		of.Passthrough.Refuse = refuse
+		hs := newHosts()
+		hs.at("a.example").rules = of
+		alias := hs.at("b.example")
+		alias.members = []member{{on("a", "/", nil).entry, &part{host: "b.example", aliasOf: "a.example"}}}
+		made, _ := hs.alias(alias, nil)
+		i := slices.Index(of.Rules, of.Passthrough.Rule)
+		if p := made.Passthrough; p == nil || p.Rule != made.Rules[i] || p.Rule.Host != "b.example" || p.Refuse != refuse {
+			t.Errorf("refused %t: %+v", refuse, p)
 		}
 	}
 }
