@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
@@ -73,7 +74,7 @@ func (e *entrance) receive(raw net.Conn, h *hosting) {
 	switch {
 	case err != nil:
 		_ = c.Close()
-		if !e.closed.Load() && err != io.EOF { // of a health check
+		if !e.closed.Load() && !leftAtOnce(err) {
 			e.refuse.tell(e.name, c.RemoteAddr(), err)
 		}
 	case hello.read == nil:
@@ -87,10 +88,16 @@ func (e *entrance) receive(raw net.Conn, h *hosting) {
 	}
 }
 
+// leftAtOnce reports whether the peer has gone without a byte, as health checks and scanners do, be
+// it by a reset.
+func leftAtOnce(err error) bool { return err == io.EOF || err == errResetAtOnce }
+
 // What may be wrong with how a connection begins.
 var (
 	errUntrusted = errors.New("the peer may not send a PROXY header: it is not in proxy-real-ip-cidr, nor in --trusted-proxies")
 	errNoTime    = errors.New("the PROXY header did not come in time")
+	// errResetAtOnce is no refusal.
+	errResetAtOnce = errors.New("the peer has reset the connection before it sent anything")
 )
 
 // readHeader reads the PROXY header and returns the connection as one of the client's.
@@ -99,8 +106,11 @@ func (e *entrance) readHeader(c net.Conn, p *policy.ProxyProtocol) (net.Conn, er
 		return c, errUntrusted
 	}
 	_ = c.SetReadDeadline(time.Now().Add(p.Timeout))
-	told, err := proxyproto.Read(c)
+	first := &countedReader{Reader: c}
+	told, err := proxyproto.Read(first)
 	switch {
+	case errors.Is(err, syscall.ECONNRESET) && first.n == 0:
+		return c, errResetAtOnce
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return c, errNoTime
 	case err != nil:
@@ -114,19 +124,52 @@ func (e *entrance) readHeader(c net.Conn, p *policy.ProxyProtocol) (net.Conn, er
 	return &clientConn{tcp, net.TCPAddrFromAddrPort(told.Source), &toldAddr{net.TCPAddrFromAddrPort(told.Destination)}}, nil
 }
 
-// refusalReason is the code of what was wrong, for the metrics.
-func refusalReason(err error) string {
+// countedReader counts what is read.
+type countedReader struct {
+	io.Reader
+	n int
+}
+
+// Read implements io.Reader.
+func (r *countedReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.n += n
+	return n, err
+}
+
+// refusal is why a connection is closed before it is served.
+type refusal uint8
+
+const (
+	headerUntrusted refusal = iota
+	headerTimeout
+	headerMissing
+	headerInvalid
+	helloRefused
+	numRefusals
+)
+
+// refusalReasons are the codes of refusals, for the metrics.
+var refusalReasons = [numRefusals]string{
+	headerUntrusted: "proxy-header-untrusted",
+	headerTimeout:   "proxy-header-timeout",
+	headerMissing:   "proxy-header-missing",
+	headerInvalid:   "proxy-header-invalid",
+	helloRefused:    "client-hello-refused",
+}
+
+func refusalOf(err error) refusal {
 	switch {
 	case errors.Is(err, errUntrusted):
-		return "proxy-header-untrusted"
+		return headerUntrusted
 	case errors.Is(err, errNoTime):
-		return "proxy-header-timeout"
+		return headerTimeout
 	case errors.Is(err, proxyproto.ErrNoHeader):
-		return "proxy-header-missing"
+		return headerMissing
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, errLongHello):
-		return "client-hello-refused"
+		return helloRefused
 	}
-	return "proxy-header-invalid"
+	return headerInvalid
 }
 
 // refusals tells of connections that are closed before they are served: each is counted, and one a
@@ -134,15 +177,16 @@ func refusalReason(err error) string {
 type refusals struct {
 	count func(port, reason string) // nil for nobody
 	warn  func(reason string, peer net.Addr, err error)
-	told  [8]atomic.Int64 // when, in seconds since 1970, by the hash of the reason
+	told  [numRefusals]atomic.Int64 // when, in seconds since 1970
 }
 
 func (r *refusals) tell(port string, peer net.Addr, err error) {
-	reason := refusalReason(err)
+	kind := refusalOf(err)
+	reason := refusalReasons[kind]
 	if r.count != nil {
 		r.count(port, reason)
 	}
-	last, now := &r.told[len(reason)%len(r.told)], time.Now().Unix()
+	last, now := &r.told[kind], time.Now().Unix()
 	if then := last.Load(); now-then >= 60 && last.CompareAndSwap(then, now) {
 		r.warn(reason, peer, err)
 	}
