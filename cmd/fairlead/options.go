@@ -103,7 +103,7 @@ func (o *options) registerTranslation(f *pflag.FlagSet) {
 	f.BoolVar(&o.watchWithoutClass, "watch-ingress-without-class", false, "also serve Ingresses that name no class")
 	f.BoolVar(&o.disableCatchAll, "disable-catch-all", false, "refuse Ingresses that would answer for every host")
 	f.BoolVar(&o.disableExternalName, "disable-svc-external-name", false, "refuse Services of type ExternalName")
-	f.BoolVar(&o.proxyProtocol, "use-proxy-protocol", false, "want a PROXY header at the beginning of every connection, as the key of the ConfigMap does; of others than --trusted-proxies and private addresses connections are closed")
+	f.BoolVar(&o.proxyProtocol, "use-proxy-protocol", false, "want a PROXY header at the beginning of every connection, as the key of the ConfigMap does; of others than --trusted-proxies and the proxy-real-ip-cidr of the ConfigMap (by default private addresses) connections are closed")
 	f.BoolVar(&o.sslPassthrough, "enable-ssl-passthrough", false, "hand TLS connections on undecrypted where the annotation ssl-passthrough asks for it")
 	f.StringVar(&o.configMap, "configmap", "", "`namespace/name` of the ConfigMap with the settings of all Ingresses; fairlead settings lists its keys")
 	f.StringSliceVar(&o.quirks, "quirk", nil, "`name=on|off` switches a behaviour in which the profiles differ, for Ingresses of both;\ndocs/quirks.md lists them, /debug/quirks what depends on them")

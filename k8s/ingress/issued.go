@@ -101,7 +101,8 @@ func acmeIsOff() finding {
 	return found(ACMEDisabled, "certificates are to be ordered by ACME, and the controller runs without --acme")
 }
 
-// readIssues lists the hosts of the rules and of the TLS sections.
+// readIssues lists the hosts of the rules and of the TLS sections. An Ingress that asks to pass TLS
+// on has none, as nobody would be served what is issued.
 func (r *reader) readIssues() {
 	if !r.wantsACME() {
 		return
@@ -110,6 +111,12 @@ func (r *reader) readIssues() {
 		r.acmeOff = true
 		f := acmeIsOff()
 		r.report(f.reason, "", "%w", f.err)
+		return
+	}
+	if r.policies.Passthrough {
+		if r.policies.ACME != nil {
+			r.report(AnnotationNoEffect, r.annotationField("acme"), "no certificate is ordered beside ssl-passthrough: the backends have theirs")
+		}
 		return
 	}
 	seen := make(map[string]struct{})
