@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 )
 
 // maxNominated bounds the header names that one Connection field may name.
@@ -31,7 +33,7 @@ func protected(name string) bool {
 		"Cache-Control", "Www-Authenticate", "X-Request-Id":
 		return true
 	}
-	return isForwarding(name)
+	return policy.IsForwarding(name)
 }
 
 // removeNominated deletes from h the fields that its Connection field says are of one
@@ -65,8 +67,8 @@ func cleanRequest(h http.Header, trusted bool) bool {
 		return false
 	}
 	for name := range h {
-		if isHopByHop(name) || isClientCertificate(name) || name == "Proxy" || // a CGI backend would take it for its HTTP_PROXY
-			isForwarding(name) && (!trusted || strings.ContainsAny(name, "_.")) {
+		if isHopByHop(name) || policy.IsClientCertificate(name) || name == "Proxy" || // a CGI backend would take it for its HTTP_PROXY
+			policy.IsForwarding(name) && (!trusted || strings.ContainsAny(name, "_.")) {
 			delete(h, name)
 		}
 	}
@@ -88,62 +90,6 @@ func copyResponse(h, response http.Header) bool {
 	return true
 }
 
-// isForwarding says whether name is a field in which proxies tell about the client, in any
-// spelling that a backend may read as one: CGI and some frameworks fold "_" and "." to "-".
-func isForwarding(name string) bool {
-	const longest = len("x-original-forwarded-for")
-	if len(name) > longest || len(name) < len("x-scheme") {
-		return false
-	}
-	switch name[0] {
-	case 'X', 'x', 'F', 'f', 'T', 't':
-	default:
-		return false
-	}
-	var buf [longest]byte
-	folded := buf[:len(name)]
-	for i := range len(name) {
-		c := name[i]
-		switch {
-		case c == '_' || c == '.':
-			c = '-'
-		case 'A' <= c && c <= 'Z':
-			c += 'a' - 'A'
-		}
-		folded[i] = c
-	}
-	switch string(folded) {
-	case "forwarded", "true-client-ip", "x-real-ip", "x-scheme", "x-client-ip", "x-cluster-client-ip",
-		"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port",
-		"x-forwarded-scheme", "x-forwarded-prefix", "x-forwarded-server", "x-forwarded-ssl",
-		"x-forwarded-protocol", "x-forwarded-by", "x-original-forwarded-for":
-		return true
-	}
-	return false
-}
-
-// isClientCertificate says whether name is a field in which a TLS terminator tells a backend
-// who the client proved to be. Only we may set these.
-func isClientCertificate(name string) bool {
-	const prefix = "ssl-client-"
-	if len(name) < len(prefix) || name[0] != 'S' && name[0] != 's' {
-		return false
-	}
-	for i := range len(prefix) {
-		c := name[i]
-		switch {
-		case c == '_' || c == '.':
-			c = '-'
-		case 'A' <= c && c <= 'Z':
-			c += 'a' - 'A'
-		}
-		if c != prefix[i] {
-			return false
-		}
-	}
-	return true
-}
-
 // forbiddenTrailer says whether a trailer field must not be passed on: those that frame,
 // route or authenticate a message mean something only before its content (RFC 9110, 6.5.1).
 func forbiddenTrailer(name string) bool {
@@ -155,7 +101,7 @@ func forbiddenTrailer(name string) bool {
 		"Retry-After", "Vary", "X-Request-Id":
 		return true
 	}
-	return isForwarding(name) || isClientCertificate(name) || !httpguts.ValidTrailerHeader(name)
+	return policy.IsForwarding(name) || policy.IsClientCertificate(name) || !httpguts.ValidTrailerHeader(name)
 }
 
 // wantsWebSocket says whether r asks for the one protocol switch that we make. Everything

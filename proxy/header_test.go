@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 )
 
 func TestHopByHop(t *testing.T) {
@@ -69,30 +71,30 @@ func TestForwardingNames(t *testing.T) {
 		"X_real.ip", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Ssl", "True-Client-Ip", "X-Scheme",
 		"X-Original-Forwarded-For",
 	} {
-		if !isForwarding(name) {
-			t.Errorf("isForwarding(%q) = false", name)
+		if !policy.IsForwarding(name) {
+			t.Errorf("IsForwarding(%q) = false", name)
 		}
 	}
 	for _, name := range []string{
 		"", "X", "Accept", "X-Forwarded", "X-Forwarded-Forx", "X-Frame-Options", "Forwarded-Host", "Xforwardedfor",
 		strings.Repeat("X-Forwarded-For", 9),
 	} {
-		if isForwarding(name) {
-			t.Errorf("isForwarding(%q) = true", name)
+		if policy.IsForwarding(name) {
+			t.Errorf("IsForwarding(%q) = true", name)
 		}
 	}
 	for _, name := range []string{"Ssl-Client-Verify", "ssl_client_cert", "SSL.Client-Subject-Dn"} {
-		if !isClientCertificate(name) {
-			t.Errorf("isClientCertificate(%q) = false", name)
+		if !policy.IsClientCertificate(name) {
+			t.Errorf("IsClientCertificate(%q) = false", name)
 		}
 	}
 	for _, name := range []string{"Ssl-Client", "Ssl-Server-Verify", "Accept"} {
-		if isClientCertificate(name) {
-			t.Errorf("isClientCertificate(%q) = true", name)
+		if policy.IsClientCertificate(name) {
+			t.Errorf("IsClientCertificate(%q) = true", name)
 		}
 	}
 	if n := testing.AllocsPerRun(100, func() {
-		if !isForwarding("X_forwarded_for") || !isClientCertificate("Ssl-Client-Verify") {
+		if !policy.IsForwarding("X_forwarded_for") || !policy.IsClientCertificate("Ssl-Client-Verify") {
 			t.Error("not recognised")
 		}
 	}); n != 0 {

@@ -50,6 +50,9 @@ func (w *responseWriter) SendField(name, value string) {
 	w.x.sendFields = append(w.x.sendFields, [2]string{name, value})
 }
 
+// SentFields are the fields that were set for the backend.
+func (w *responseWriter) SentFields() [][2]string { return w.x.sendFields }
+
 // SetCookie adds a cookie to the response of the backend.
 func (w *responseWriter) SetCookie(cookie string) { w.x.setCookie = cookie }
 

@@ -26,7 +26,14 @@ func (w *writer) ID() string                   { return "id" }
 func (w *writer) SendHost(host string)         { w.host = host }
 func (w *writer) SendField(name, value string) { w.fields = append(w.fields, name+": "+value) }
 func (w *writer) SendPrefix(string)            {}
-func (w *writer) Rehearsal() bool              { return false }
+func (w *writer) SentFields() (sent [][2]string) {
+	for _, field := range w.fields {
+		name, value, _ := strings.Cut(field, ": ")
+		sent = append(sent, [2]string{name, value})
+	}
+	return sent
+}
+func (w *writer) Rehearsal() bool { return false }
 func (w *writer) Answer(rw http.ResponseWriter, _ *http.Request, status int, reason string, _ error) {
 	w.reason = reason
 	rw.WriteHeader(status)

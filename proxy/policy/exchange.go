@@ -27,6 +27,8 @@ type Exchange interface {
 	// SendField sets a field of the request that the backend gets, whatever the client and the
 	// proxy say there; an empty value removes it. "Host" is as with SendHost.
 	SendField(name, value string)
+	// SentFields are the names and values that SendField was called with, which nobody changes.
+	SentFields() [][2]string
 	// SetCookie adds a Set-Cookie to the response of the backend, not to one of our own.
 	SetCookie(cookie string)
 	// Bind sends the request to the endpoint that hash ranks first: see upstream.Pick.

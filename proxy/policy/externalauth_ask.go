@@ -161,6 +161,7 @@ func (h *authHandler) ask(w http.ResponseWriter, r *http.Request) (*http.Respons
 	if _, ok := req.Header["Accept-Encoding"]; !ok {
 		req.Header["Accept-Encoding"] = nil
 	}
+	proven(req.Header, x)
 	target := requestURI(r)
 	set := func(name, value string) { req.Header[name] = []string{value} }
 	set("X-Original-Url", x.Connection()+"://"+r.Host+target)
@@ -199,15 +200,21 @@ func (h *authHandler) ask(w http.ResponseWriter, r *http.Request) (*http.Respons
 }
 
 // endsHere says which fields of a client are not for the auth service: those of this
-// connection and of the body, and what only a trusted proxy may say about the client.
+// connection and of the body, and, in any spelling, what a proxy says about the client and its
+// request.
 func endsHere(name string) bool {
 	switch name {
 	case "Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length",
-		"Expect", "Host", "Forwarded", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Server",
-		"X-Forwarded-Scheme", "X-Scheme", "X-Original-Uri", "Http2-Settings":
+		"Expect", "Host", "Http2-Settings":
 		return true
 	}
-	for _, set := range [...]string{"X-Original-Url", "X-Original-Method", "X-Auth-Request-Redirect", "X-Sent-From", "X-Real-Ip", "X-Forwarded-For"} {
+	if IsForwarding(name) || IsClientCertificate(name) {
+		return true
+	}
+	for _, set := range [...]string{
+		"X-Original-Url", "X-Original-Method", "X-Original-Uri", "X-Auth-Request-Redirect", "X-Sent-From",
+		"X-Forwarded-Uri", "X-Forwarded-Method",
+	} {
 		if sameField(name, set) {
 			return true
 		}

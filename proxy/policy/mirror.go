@@ -167,10 +167,11 @@ func (h *mirrorHandler) copy(w http.ResponseWriter, r *http.Request) (*http.Requ
 		return nil, err
 	}
 	for name, values := range r.Header {
-		if !endsHere(name) && !strings.HasPrefix(strings.ToLower(name), "ssl-client") {
+		if !endsHere(name) {
 			req.Header[name] = append([]string(nil), values...)
 		}
 	}
+	proven(req.Header, exchangeOf(w))
 	if _, ok := req.Header["User-Agent"]; !ok {
 		req.Header["User-Agent"] = nil // none of our own
 	}
