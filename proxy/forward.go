@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -98,11 +97,7 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	*out = *r
 
 	upgrade := wantsWebSocket(r)
-	if !f.prepare(o, r, x) {
-		fail(w, r, http.StatusBadRequest, "bad-connection-header",
-			fmt.Errorf("field Connection names more than %d fields", maxNominated))
-		return
-	}
+	f.prepare(o, r, x)
 	if upgrade {
 		out.Header["Connection"] = []string{"Upgrade"}
 		out.Header["Upgrade"] = []string{"websocket"}
@@ -153,13 +148,11 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // prepare makes o.request, a shallow copy of r, the request to send. It changes the header of
-// r, which nothing reads any more. False means that the header is not one to forward.
-func (f *forwarder) prepare(o *outgoing, r *http.Request, x *Exchange) bool {
+// r, which nothing reads any more.
+func (f *forwarder) prepare(o *outgoing, r *http.Request, x *Exchange) {
 	out := &o.request
 	trailers := strings.EqualFold(r.Header.Get("Te"), "trailers")
-	if !cleanRequest(out.Header, x.trusted) {
-		return false
-	}
+	cleanRequest(out.Header, x.trusted)
 	if trailers {
 		out.Header["Te"] = []string{"trailers"} // gRPC servers insist on it
 	}
@@ -193,7 +186,6 @@ func (f *forwarder) prepare(o *outgoing, r *http.Request, x *Exchange) bool {
 		o.url.Opaque = escapedPath(r) // the client's bytes: URL would escape some of them anew
 	}
 	out.URL = &o.url
-	return true
 }
 
 // forwardPath makes path what is forwarded of r's target, in place of the client's bytes.

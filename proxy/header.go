@@ -37,7 +37,8 @@ func protected(name string) bool {
 }
 
 // removeNominated deletes from h the fields that its Connection field says are of one
-// connection. It reports false when more are named than anybody has a reason to.
+// connection, but for those that isHopByHop knows. It reports false when more are named than
+// anybody has a reason to.
 func removeNominated(h http.Header) bool {
 	named := 0
 	for _, v := range h["Connection"] {
@@ -51,7 +52,7 @@ func removeNominated(h http.Header) bool {
 			if named++; named > maxNominated {
 				return false
 			}
-			if name := http.CanonicalHeaderKey(token); !protected(name) {
+			if name := http.CanonicalHeaderKey(token); !protected(name) && !isHopByHop(name) {
 				delete(h, name)
 			}
 		}
@@ -60,19 +61,16 @@ func removeNominated(h http.Header) bool {
 }
 
 // cleanRequest deletes from the header of a request what ends at this hop and what only a
-// trusted proxy may say; see removeNominated for what it returns. Spellings that only a
-// lenient backend reads as forwarding fields are removed from everybody.
-func cleanRequest(h http.Header, trusted bool) bool {
-	if !removeNominated(h) {
-		return false
-	}
+// trusted proxy may say. Spellings that only a lenient backend reads as forwarding fields are
+// removed from everybody. What a client has nominated was removed when the request was admitted:
+// by now there may be fields of ours under these names.
+func cleanRequest(h http.Header, trusted bool) {
 	for name := range h {
 		if isHopByHop(name) || policy.IsClientCertificate(name) || name == "Proxy" || // a CGI backend would take it for its HTTP_PROXY
 			policy.IsForwarding(name) && (!trusted || strings.ContainsAny(name, "_.")) {
 			delete(h, name)
 		}
 	}
-	return true
 }
 
 // copyResponse adds the fields of a response to h, but for those that end at this hop and the

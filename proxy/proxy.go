@@ -234,6 +234,9 @@ func (t *trust) admit(x *Exchange, r *http.Request) Answer {
 		return Answer{http.StatusBadRequest, "bad-target"}
 	case hops(r.Header) >= maxHops:
 		return Answer{http.StatusLoopDetected, "loop"}
+	case !removeNominated(r.Header):
+		x.Err = fmt.Errorf("field Connection names more than %d fields", maxNominated)
+		return Answer{http.StatusBadRequest, "bad-connection-header"}
 	}
 	return Answer{}
 }
