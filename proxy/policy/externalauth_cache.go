@@ -179,7 +179,7 @@ func (h *authHandler) ruling(w http.ResponseWriter, r *http.Request) (*http.Resp
 		return nil, err
 	}
 	now := time.Now()
-	if d, vary := h.auth.Cache.holds(resp, now); d > 0 {
+	if d, vary := h.auth.Cache.holds(resp, now); d > 0 && !slices.ContainsFunc(vary, h.replaces) {
 		v := &ruling{key: key, status: resp.StatusCode, header: make(http.Header), until: now.Add(d)}
 		for _, name := range append([]string{"Www-Authenticate"}, h.auth.Response...) {
 			if values := resp.Header[name]; len(values) > 0 {
@@ -187,11 +187,18 @@ func (h *authHandler) ruling(w http.ResponseWriter, r *http.Request) (*http.Resp
 			}
 		}
 		for _, name := range vary {
-			v.vary = append(v.vary, [2]string{name, strings.Join(r.Header[name], ", ")})
+			v.vary = append(v.vary, [2]string{name, strings.Clone(strings.Join(r.Header[name], ", "))}) // of the whole head nothing is kept
 		}
 		kept.put(v)
 	}
 	return resp, nil
+}
+
+// replaces reports whether the service gets another field of that name than the client has sent: an
+// answer that depends on it cannot be told from others by the client's.
+func (h *authHandler) replaces(name string) bool {
+	return endsHere(name) || name == "X-Request-Id" || strings.HasPrefix(name, "X-Fairlead-") ||
+		slices.ContainsFunc(h.auth.Send, func(f Field) bool { return sameField(f.Name, name) })
 }
 
 // newKeyspace is what an answer must not be shared beyond: the rule, and all that is asked.
@@ -202,8 +209,8 @@ func (h *authHandler) newKeyspace() string {
 }
 
 // rulingKey identifies a question. False: nothing of the request tells it from those of others.
-// What a client proves itself with in Authorization is always part of the question, whether or not
-// the key has it.
+// The host, and what a client proves itself with in Authorization or by its certificate, are always
+// part of the question, whether or not the key has them.
 func (h *authHandler) rulingKey(w http.ResponseWriter, r *http.Request) ([sha256.Size]byte, bool) {
 	own := false
 	for _, p := range h.auth.Cache.Key.Parts {
@@ -212,10 +219,12 @@ func (h *authHandler) rulingKey(w http.ResponseWriter, r *http.Request) ([sha256
 	if !own {
 		return [sha256.Size]byte{}, false
 	}
+	cert := make(http.Header)
+	proven(cert, exchangeOf(w))
 	hash := sha256.New()
 	for _, part := range [...]string{
 		h.keyspace, h.auth.URL.expand(w, r, &h.rule, escapeAll, nil), h.auth.Cache.Key.expand(w, r, &h.rule, nil, nil),
-		strings.Join(r.Header["Authorization"], "\n"),
+		strings.Join(r.Header["Authorization"], "\n"), exchangeOf(w).CanonicalHost(), fmt.Sprintf("%q", cert),
 	} {
 		_, _ = io.WriteString(hash, strconv.Itoa(len(part))+":"+part) // a hash takes everything
 	}
