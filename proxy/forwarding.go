@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 )
 
 // setForwarding says in the header of o what is known of the client. What a trusted proxy said
@@ -56,7 +58,7 @@ func setForwarding(o *outgoing, r *http.Request, x *Exchange, trusted bool) {
 	if x.originalFor != "" {
 		h["X-Original-Forwarded-For"] = []string{x.originalFor}
 	}
-	o.fields = [...]string{forwardedFor, proto, host, port, x.RequestID, clientIP, strconv.Itoa(hops(h) + 1)}
+	o.fields = [...]string{forwardedFor, proto, host, port, x.RequestID, clientIP, strconv.Itoa(policy.Hops(h) + 1)}
 	set := func(name string, i int) { h[name] = o.fields[i : i+1 : i+1] }
 	if peer != "" {
 		set("X-Forwarded-For", 0)
@@ -81,26 +83,8 @@ func peerText(remote string, peer netip.Addr) string {
 	return peer.String()
 }
 
-// HopsHeader counts the instances of Fairlead that a request went through. A configuration can
-// lead in a circle, by an endpoint that is another replica or an ExternalName of a host that
-// is served here; the count ends that. It also marks what came through the data plane.
-const HopsHeader = "X-Fairlead-Hops"
-
-// maxHops is how many instances may stand behind one another, less one.
-const maxHops = 3
-
-// hops is the count in h; one that cannot be read counts as maxHops.
-func hops(h http.Header) int {
-	values := h[HopsHeader]
-	if len(values) == 0 {
-		return 0
-	}
-	n, err := strconv.ParseUint(values[0], 10, 8)
-	if len(values) > 1 || err != nil {
-		return maxHops
-	}
-	return int(n)
-}
+// HopsHeader counts the instances of Fairlead that a request went through.
+const HopsHeader = policy.HopsHeader
 
 // single is the value of a field that a proxy sets once: of a repeated or listed one nobody
 // knows which part is meant, so it counts as absent.

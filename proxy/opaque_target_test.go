@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/proxytest"
 	"github.com/fairlead-ingress/fairlead/router"
 )
@@ -42,7 +43,7 @@ func TestCircleEnds(t *testing.T) {
 	if resp.StatusCode != http.StatusLoopDetected || resp.Header.Get(ReasonHeader) != "" {
 		t.Errorf("got %d %q, want 508 passed on", resp.StatusCode, body)
 	}
-	if n := len(first.recorded()) + len(second.recorded()); n > maxHops+1 {
+	if n := len(first.recorded()) + len(second.recorded()); n > policy.MaxHops+1 {
 		t.Errorf("one request became %d", n)
 	}
 }

@@ -232,7 +232,7 @@ func (t *trust) admit(x *Exchange, r *http.Request) Answer {
 	case !validTarget(r):
 		x.Err = fmt.Errorf("target %.80q is neither a path nor an http URL", r.RequestURI)
 		return Answer{http.StatusBadRequest, "bad-target"}
-	case hops(r.Header) >= maxHops:
+	case policy.Hops(r.Header) >= policy.MaxHops:
 		return Answer{http.StatusLoopDetected, "loop"}
 	case !removeNominated(r.Header):
 		x.Err = fmt.Errorf("field Connection names more than %d fields", maxNominated)

@@ -171,7 +171,7 @@ func (r *reader) externalAuth(k *authKeys) *ExternalAuth {
 		a.SignInParam = v
 	}
 	for _, name := range r.list(k.fields) {
-		if !httpguts.ValidHeaderFieldName(name) {
+		if !httpguts.ValidHeaderFieldName(name) || sameField(name, HopsHeader) {
 			r.bad(k.fields, "want names of header fields, got %.80q", name)
 			continue
 		}

@@ -162,6 +162,7 @@ func (h *authHandler) ask(w http.ResponseWriter, r *http.Request) (*http.Respons
 		req.Header["Accept-Encoding"] = nil
 	}
 	proven(req.Header, x)
+	hop(req.Header, r.Header)
 	target := requestURI(r)
 	set := func(name, value string) { req.Header[name] = []string{value} }
 	set("X-Original-Url", x.Connection()+"://"+r.Host+target)

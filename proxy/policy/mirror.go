@@ -172,6 +172,9 @@ func (h *mirrorHandler) copy(w http.ResponseWriter, r *http.Request) (*http.Requ
 		}
 	}
 	proven(req.Header, exchangeOf(w))
+	if !hop(req.Header, r.Header) {
+		return nil, errors.New("it may be a copy of a copy")
+	}
 	if _, ok := req.Header["User-Agent"]; !ok {
 		req.Header["User-Agent"] = nil // none of our own
 	}
