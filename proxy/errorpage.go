@@ -28,6 +28,9 @@ func (p *Proxy) errorPages(rule *Rule) *errorPages {
 		return nil
 	}
 	e := &errorPages{errors: rule.Policies.Errors, auth: rule.Policies.Auth, facts: factsOf(rule)}
+	if e.auth == nil && len(rule.Policies.Unvouched) > 0 {
+		e.auth = &policy.ExternalAuth{Response: rule.Policies.Unvouched}
+	}
 	leading := func(k upstream.Key) *forwarder {
 		if k == (upstream.Key{}) {
 			return nil

@@ -34,7 +34,7 @@ type link struct {
 func newLink(s *Set, rule Rule, env *Env) link {
 	if s.Auth.exempts(rule.Path) {
 		open := *s
-		open.Auth = nil
+		open.Auth, open.Unvouched = nil, unvouched(s.Auth.Response)
 		s = &open
 	}
 	return link{s, rule, env}
@@ -82,6 +82,7 @@ var chain = [...]feature{
 	sslRedirect, // before the guards: no password and no token over plain HTTP
 	clientCert,  // of the connection, so before all that looks at requests; but no redirect to HTTPS needs one
 	limiting,    // before the guards: guessing passwords is what a limit is for
+	vouching,    // before the rest: nobody has set these fields yet
 	satisfy,     // in place of the three that follow, which then are no handlers
 	access,      // addresses are cheaper to check than passwords, and tell nothing
 	basicAuth,   // ours before others' services are asked

@@ -240,7 +240,7 @@ func TestNames(t *testing.T) {
 	all := Set{
 		ClientCert: &ClientCert{}, Access: &Access{}, BasicAuth: &BasicAuth{}, Auth: &ExternalAuth{}, Redirect: &Redirect{}, SSLRedirect: &SSLRedirect{}, HSTS: "x",
 		AppRoot: "/x", WWW: &WWW{Host: "www.a.example"}, Slash: SlashAlways, Rewrite: &Rewrite{}, CORS: &CORS{}, Limit: &Limit{}, BodySize: 1, Blocking: &Blocking{}, Affinity: &Affinity{}, Fields: &Fields{}, Gzip: &Compression{}, Forward: Forward{Host: Template{Parts: make([]Part, 1)}},
-		Pace: Pace{Rate: 1}, Mirror: &Mirror{}, Response: Response{Location: &Replacement{}},
+		Pace: Pace{Rate: 1}, Mirror: &Mirror{}, Unvouched: []string{"X-User"}, Response: Response{Location: &Replacement{}},
 	}
 	names := Names(&all, Rule{Path: "/"})
 	for i, f := range chain {

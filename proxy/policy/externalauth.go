@@ -71,7 +71,7 @@ var (
 
 	authURL    = ownAuthKeys.url
 	globalAuth = Key{Name: "enable-global-auth", Class: Guard, Value: "true or false", Default: "true", Doc: "asks global-auth-url of the ConfigMap, where there is no auth-url"}
-	noAuth     = Key{Name: "no-auth-locations", GlobalOnly: true, Class: Guard, Value: "paths, separated by commas", Default: "/.well-known/acme-challenge", Doc: "prefixes of rule paths for which global-auth-url is not asked"}
+	noAuth     = Key{Name: "no-auth-locations", GlobalOnly: true, Class: Guard, Value: "paths, separated by commas", Default: "/.well-known/acme-challenge", Doc: "prefixes of rule paths for which global-auth-url is not asked; what a client sends under the names of global-auth-response-headers is removed there too, but for Authorization and Cookie"}
 
 	authIdle  = Key{Name: "auth-keepalive", Class: Tuning, Value: "number", Doc: "no effect: connections to auth-url are always kept"}
 	authIdle2 = Key{Name: "auth-keepalive-requests", Class: Tuning, Value: "number", Doc: "no effect: see auth-keepalive"}
@@ -130,6 +130,8 @@ func readExternalAuth(r *reader, s *Set) {
 	if _, ok := r.text(globalAuthKeys.url); ok && asked {
 		s.Auth = r.externalAuth(&globalAuthKeys)
 		s.Auth.ExemptRoutes = r.openRoutes()
+	} else if ok {
+		s.Unvouched = unvouched(r.list(globalAuthKeys.fields))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -211,7 +212,7 @@ func TestReadExternalAuth(t *testing.T) {
 		t.Errorf("%+v, %v", a, findings)
 	}
 	for path, want := range map[string]bool{"/": true, "/fre": true, "/free": false, "/freedom": false, "/public/x": false, "/x/free": true} {
-		if got := len(Names(&s, Rule{Path: path})) > 0; got != want {
+		if got := slices.Contains(Names(&s, Rule{Path: path}), externalAuth.name); got != want {
 			t.Errorf("rule %s: guarded %t, want %t", path, got, want)
 		}
 	}

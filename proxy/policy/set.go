@@ -44,6 +44,7 @@ type Set struct {
 	Access      *Access
 	BasicAuth   *BasicAuth
 	Auth        *ExternalAuth
+	Unvouched   []string // fields of global-auth-url's answers, where nobody asks it
 	Redirect    *Redirect
 	SSLRedirect *SSLRedirect
 	HSTS        string   // value of Strict-Transport-Security; empty for none
