@@ -155,11 +155,11 @@ func TestClientSlowBody(t *testing.T) {
 		readRequest(bufio.NewReader(nc))
 		io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")
 		for range 20 {
-			<-time.After(20 * time.Millisecond)
+			<-time.After(100 * time.Millisecond)
 			io.WriteString(nc, "x")
 		}
 	})
-	_, body, err := ct.roundTrip(newRequest(t, "GET", "/", nil), &Call{ReadTimeout: 200 * time.Millisecond})
+	_, body, err := ct.roundTrip(newRequest(t, "GET", "/", nil), &Call{ReadTimeout: time.Second})
 	if len(body) != 20 || err != nil {
 		t.Errorf("want 20 bytes, got %q, %v", body, err)
 	}

@@ -37,14 +37,13 @@ type conn struct {
 	taken     stall       // of the wheel
 	intake    *intake     // of the wheel; nil before the first long upload
 
-	first     [1]byte                       // of awaitByte
-	step      func(fd uintptr) (leave bool) // serveReady, as c.socket.Read wants it
-	more      bool                          // that c goes on after c.socket.Read
-	within    bool                          // the handler runs within c.socket.Read
-	copied    bool                          // who took the connection over has a descriptor of its own
-	idleUntil int64                         // on the wheel's clock; set before waitFresh
-	nudged    bool                          // of the wheel: it has cut waitFresh, as there is something to read
-	parting   parting
+	first   [1]byte                       // of awaitByte
+	step    func(fd uintptr) (leave bool) // serveReady, as c.socket.Read wants it
+	more    bool                          // that c goes on after c.socket.Read
+	within  bool                          // the handler runs within c.socket.Read
+	copied  bool                          // who took the connection over has a descriptor of its own
+	nudged  bool                          // of the wheel: it has cut waitFresh, as there is something to read
+	parting parting
 }
 
 // parting is how a connection is closed.

@@ -102,11 +102,10 @@ func (c *conn) takeWhole() bool {
 // idle begins the wait for the next request. It reports false if there is to be none.
 func (c *conn) idle() bool {
 	wheel := &c.server.wheel
-	c.idleUntil = wheel.due(c.server.idleTimeout())
 	if c.tcp != nil {
 		c.slot.in.set(waitFresh, wheel.due(tick))
 	} else {
-		c.slot.in.set(waitIdle, c.idleUntil)
+		c.slot.in.set(waitIdle, wheel.due(c.server.idleTimeout()))
 	}
 	return !c.server.closing.Load()
 }

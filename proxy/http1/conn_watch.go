@@ -49,8 +49,8 @@ func (c *conn) overdue(w wait) (next wait, again time.Duration) {
 			c.nudged = true
 			return w, 0
 		}
-		idle := time.Duration(c.idleUntil-c.server.wheel.now.Load()) * time.Millisecond
-		return waitIdle, max(idle, 1)
+		// The wait began two ticks ago: one until it was due, and one of grace.
+		return waitIdle, max(c.server.idleTimeout()-tick, time.Millisecond)
 	case waitHandler:
 		if !c.watched && c.socket != nil {
 			c.watched = c.server.wheel.watch(c.slot, c.socket)
