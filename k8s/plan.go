@@ -162,7 +162,8 @@ func equalProblem(p, q ingress.Problem) bool {
 // equalConfig reports whether two configurations are the same, host by host. Hosts and rules
 // that are the same pointer, which is nearly all of them, cost nothing.
 func equalConfig(a, b proxy.Config) bool {
-	return a.DefaultBackend == b.DefaultBackend && reflect.DeepEqual(a.Trust, b.Trust) && reflect.DeepEqual(a.Listener, b.Listener) &&
+	return a.DefaultBackend == b.DefaultBackend && reflect.DeepEqual(a.DefaultPolicies, b.DefaultPolicies) &&
+		reflect.DeepEqual(a.Trust, b.Trust) && reflect.DeepEqual(a.Listener, b.Listener) &&
 		(sameList(a.Hosts, b.Hosts) || slices.EqualFunc(a.Hosts, b.Hosts, func(g, h *proxy.HostRules) bool {
 			return g == h || g.Host == h.Host && slices.Equal(g.Ciphers, h.Ciphers) && reflect.DeepEqual(g.Passthrough, h.Passthrough) &&
 				slices.EqualFunc(g.Rules, h.Rules, func(r, s *proxy.Rule) bool { return r == s || reflect.DeepEqual(r, s) })

@@ -124,7 +124,7 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 	}
 	if c.DefaultBackend != (upstream.Key{}) {
 		came = append(came, c.DefaultBackend)
-		t.fallback, t.fallbackKey = p.forwarder(p.Pools.Pool(c.DefaultBackend), nil), c.DefaultBackend
+		t.fallback, t.fallbackKey = p.compileFallback(c.DefaultBackend, c.DefaultPolicies), c.DefaultBackend
 	}
 	t.keys = t.collectKeys(last.keys, left, came)
 	t.unmatched = p.recorder(nil)
@@ -185,6 +185,22 @@ func (p *Proxy) compileRule(rule *Rule) *route {
 		Origin: rule.Origin, Target: rule.Target(), Handler: rt,
 	}
 	return rt
+}
+
+// compileFallback returns the handler of what no rule matches. set may be nil.
+func (p *Proxy) compileFallback(key upstream.Key, set *policy.Set) http.Handler {
+	last := p.forwarder(p.Pools.Pool(key), nil)
+	if set == nil {
+		return last
+	}
+	if len(set.Refused) > 0 {
+		return Answer{http.StatusServiceUnavailable, "policy-refused"}
+	}
+	guarded := policy.Wrap(set, policy.Rule{}, &p.policies, last)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		set.FieldNames.Clean(r.Header)
+		guarded.ServeHTTP(w, r)
+	})
 }
 
 func (p *Proxy) recorder(rule *Rule) Recorder {

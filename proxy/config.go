@@ -18,6 +18,9 @@ type Config struct {
 	Hosts []*HostRules
 	// DefaultBackend answers what no Rule matches. The zero Key answers 404.
 	DefaultBackend upstream.Key
+	// DefaultPolicies are in front of DefaultBackend: see policy.ParseDefault. They are never
+	// changed. Nil has none.
+	DefaultPolicies *policy.Set
 	// Trust is of the forwarding fields, beside the Proxy's TrustedProxies.
 	Trust policy.Trust
 	// Listener is of the data ports.

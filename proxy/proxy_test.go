@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/proxytest"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/router"
@@ -105,6 +106,59 @@ func TestDefaultBackend(t *testing.T) {
 		resp, body := do(t, client(t, nil), r)
 		if resp.StatusCode != 200 || echoed(t, body).Name != "default-1" {
 			t.Errorf("%s: got %d %q, want the default backend", host, resp.StatusCode, body)
+		}
+	}
+}
+
+// The default backend got the requests of clients that the ConfigMap blocks, and fields that it drops.
+func TestDefaultBackendIsBehindTheConfigMap(t *testing.T) {
+	key := upstream.Key{Namespace: "infra", Service: "default", Port: "80"}
+	f := newFront(t, Config{}, nil)
+	f.lead(t, key, &proxytest.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "default "+strings.Join(r.Header["X_user"], "|")+strings.Join(r.Header["X.y"], "|"))
+	})})
+	for _, tt := range []struct {
+		key, value string
+		profile    policy.Profile
+		status     int
+		body       string
+	}{
+		{"", "", policy.Spec, 200, "default rooty"},
+		{"", "", policy.Nginx, 200, "default "},
+		{"ignore-invalid-headers", "true", policy.Spec, 200, "default "},
+		{"enable-underscores-in-headers", "true", policy.Nginx, 200, "default root"},
+		{"ignore-invalid-headers", "false", policy.Nginx, 200, "default rooty"},
+		{"block-cidrs", "127.0.0.0/8", policy.Spec, 403, "403 blocked\n"},
+		{"block-cidrs", "192.0.2.0/24", policy.Spec, 200, "default rooty"},
+		{"block-user-agents", "~bad", policy.Nginx, 403, "403 blocked\n"},
+		{"block-referers", "~evil", policy.Spec, 403, "403 blocked\n"},
+		{"block-cidrs", "127.0.0.0/99", policy.Spec, 503, "503 policy-refused\n"},
+		{"block-cidr", "127.0.0.0/8", policy.Spec, 503, "503 policy-refused\n"},
+		{"global-auth-url", "http://auth.example/", policy.Spec, 200, "default rooty"},
+	} {
+		config := map[string]string{}
+		if tt.key != "" {
+			config[tt.key] = tt.value
+		}
+		global, _ := policy.ParseConfig(config, nil)
+		c := Config{
+			Hosts:           ByHost([]*Rule{rule("a.example", "/app", webKey)}),
+			DefaultPolicies: policy.ParseDefault(policy.Input{Config: config, Profile: tt.profile, Refused: global.Refused}),
+		}
+		for _, host := range []string{"a.example", "b.example"} {
+			status, body := 404, map[string]string{"a.example": "404 no-path-rule\n", "b.example": "404 no-host-rule\n"}[host]
+			for _, to := range []upstream.Key{{}, key} {
+				if c.DefaultBackend = to; to == key {
+					status, body = tt.status, tt.body
+				}
+				f.serve(t, c)
+				raw := dialRaw(t, f.http())
+				raw.send(t, "GET /none HTTP/1.1", "Host: "+host, "User-Agent: bad", "Referer: http://evil/", "X_User: root", "X.Y: y", "", "")
+				resp, got, err := raw.receive(t, "GET")
+				if err != nil || resp.StatusCode != status || !strings.HasPrefix(got, body) || status == 200 && got != body {
+					t.Errorf("%s: %q, %v, %s, backend %q: %q %v, want %d %q", tt.key, tt.value, tt.profile, host, to, got, err, status, body)
+				}
+			}
 		}
 	}
 }

@@ -153,6 +153,11 @@ func (w *walk) ourClasses() []string {
 	return names
 }
 
+// beforeDefault says what keeps a request that no rule matches from the default backend.
+func (w *walk) beforeDefault() string {
+	return fmt.Sprintf("by the controller's ConfigMap what no rule matches is answered %d %s", w.decision.Status, w.decision.Reason)
+}
+
 // host says by which host the rules were chosen, and what host was perhaps meant.
 func (w *walk) host() finding {
 	d := &w.decision
@@ -169,6 +174,9 @@ func (w *walk) host() finding {
 	if d.Outcome == router.NoHost {
 		if d.Rule == nil && d.Forwarded {
 			return warn("DefaultBackendOption", "no rule concerns "+shown+", and "+d.Backend.String()+" answers what no rule matches", w.wantedHost(), "Service "+d.Backend.Namespace+"/"+d.Backend.Service)
+		}
+		if d.Rule == nil && d.Answer == (proxy.Answer{}) {
+			return warn("DefaultBackendOption", "no rule concerns "+shown+", and "+w.beforeDefault(), "")
 		}
 		detail, objects := "no rule concerns "+shown, []string(nil)
 		if near, who := w.nearHosts(); near != "" {
@@ -298,6 +306,9 @@ func (w *walk) path() finding {
 		}
 		if d.Forwarded {
 			return warn("DefaultBackendOption", detail+"; "+d.Backend.String()+" answers what no rule matches", "", objects...)
+		}
+		if d.Answer == (proxy.Answer{}) {
+			return warn("DefaultBackendOption", detail+"; "+w.beforeDefault(), "", objects...)
 		}
 		return broken("NoPathRule", detail, "add a path that matches, or correct the URL: "+edit, objects...)
 	}

@@ -17,15 +17,24 @@ import (
 // noRoute answers for a path that no rule of the Ingress has and that a policy speaks of.
 var noRoute = proxy.Answer{Status: 404, Reason: "no-path-rule"}
 
-// profile is whose behaviour the Ingresses of a class get. Without an IngressClass to tell, it
-// is that of the controllers that are ours, if that is but one.
+// profile is whose behaviour the Ingresses of a class get.
 func (cs *Classes) profile(c Claim) policy.Profile {
-	controller := ""
-	if c.Object != nil {
-		controller = c.Object.Spec.Controller
-	} else if len(cs.options.ControllerClasses) == 1 {
-		controller = cs.options.ControllerClasses[0]
+	if c.Object == nil {
+		return cs.options.profile()
 	}
+	return profileOf(c.Object.Spec.Controller)
+}
+
+// profile is whose behaviour counts without an IngressClass to tell: that of the controllers that
+// are ours, if that is but one.
+func (o *Options) profile() policy.Profile {
+	if len(o.ControllerClasses) == 1 {
+		return profileOf(o.ControllerClasses[0])
+	}
+	return policy.Spec
+}
+
+func profileOf(controller string) policy.Profile {
 	if controller == NginxController {
 		return policy.Nginx
 	}

@@ -17,6 +17,8 @@ type settings struct {
 	config   map[string]string
 	global   policy.Global
 	problems []Problem
+	// unmatched is of requests that no rule matches; nil for none.
+	unmatched *policy.Set
 	// from are the data of all ConfigMaps that were looked at, nil for those that there are
 	// not.
 	from map[types.NamespacedName]map[string]string
@@ -28,7 +30,9 @@ func readSettings(o *Options, s *Snapshot, last *settings) *settings {
 		if last != nil {
 			return last
 		}
-		return &settings{}
+		made := &settings{}
+		made.parseDefault(o)
+		return made
 	}
 	var uid types.UID
 	if c := s.ConfigMaps[o.ConfigMap]; c != nil {
@@ -54,6 +58,7 @@ func readSettings(o *Options, s *Snapshot, last *settings) *settings {
 	if made.config == nil {
 		f := found(ConfigMapNotFound, "ConfigMap %s, which --configmap names, not found: every setting has its default", o.ConfigMap)
 		made.problems = []Problem{f.on(object, "")}
+		made.parseDefault(o)
 		return made
 	}
 	object.UID = uid
@@ -62,7 +67,13 @@ func readSettings(o *Options, s *Snapshot, last *settings) *settings {
 	for _, f := range findings {
 		made.problems = append(made.problems, finding{settingReason(f.Outcome), f.Err}.on(object, "data["+f.Setting+"]"))
 	}
+	made.parseDefault(o)
 	return made
+}
+
+// parseDefault completes s.
+func (s *settings) parseDefault(o *Options) {
+	s.unmatched = policy.ParseDefault(policy.Input{Profile: o.profile(), Quirks: o.Quirks, Config: s.config, Refused: s.global.Refused})
 }
 
 // configData is not nil for a ConfigMap that there is.

@@ -113,7 +113,7 @@ func (t *Translator) Translate(s *Snapshot) *Result {
 	}
 	t.hosts.settle(&t.backends)
 	r := &Result{
-		Config:      proxy.Config{Hosts: t.hosts.list, DefaultBackend: t.options.DefaultBackend, Trust: t.settings.global.Trust, Listener: t.listener()},
+		Config:      proxy.Config{Hosts: t.hosts.list, DefaultBackend: t.options.DefaultBackend, DefaultPolicies: t.settings.unmatched, Trust: t.settings.global.Trust, Listener: t.listener()},
 		Owned:       t.ranking.owned,
 		Resolutions: t.resolve(s),
 	}

@@ -317,6 +317,28 @@ func TestResolveProblems(t *testing.T) {
 	}
 }
 
+// What no rule matches is behind what the ConfigMap says now.
+func TestDefaultPoliciesAreOfTheConfigMap(t *testing.T) {
+	s := parse(t, twoIngresses)
+	name := types.NamespacedName{Namespace: "fairlead", Name: "settings"}
+	tr := ingress.NewTranslator(ingress.Options{ConfigMap: name})
+	if got := tr.Translate(s).Config.DefaultPolicies; got != nil {
+		t.Errorf("without a ConfigMap: %+v", got)
+	}
+	changed := *s
+	for value, want := range map[string]string{"192.0.2.0/24": "blocks", "192.0.2.0/99": "refuses"} {
+		changed.ConfigMaps = map[types.NamespacedName]*corev1.ConfigMap{name: {Data: map[string]string{"block-cidrs": value}}}
+		got := tr.Translate(&changed).Config.DefaultPolicies
+		if got == nil || (got.Blocking != nil) != (want == "blocks") || (len(got.Refused) > 0) != (want == "refuses") {
+			t.Errorf("block-cidrs: %s: %+v, want a Set that %s", value, got, want)
+		}
+	}
+	nginx := ingress.NewTranslator(ingress.Options{ControllerClasses: []string{ingress.NginxController}})
+	if got := nginx.Translate(s).Config.DefaultPolicies; got == nil || !got.FieldNames.Underscores {
+		t.Errorf("as ingress-nginx alone: %+v, want fields dropped for their names", got)
+	}
+}
+
 // A class that appears, changes or goes takes its Ingresses with it (K02, K10, K12).
 func TestClassChanges(t *testing.T) {
 	s := parse(t, twoIngresses)

@@ -60,6 +60,21 @@ func ParseConfig(config map[string]string, configMap func(namespace, name string
 	return g, slices.CompactFunc(r.findings, func(a, b Finding) bool { return a.Setting == b.Setting && a.Err.Error() == b.Err.Error() })
 }
 
+// ParseDefault makes the policies of requests that no rule matches: what the ConfigMap says of
+// whom the instance serves nothing, and of the names of fields. Refused has what closes every rule,
+// and a bad value of these. All else is of rules. Nil: there is nothing. Annotations must be empty.
+func ParseDefault(in Input) *Set {
+	var s Set
+	r := newReader(&in, &s)
+	blocking.read(r, &s)
+	fieldNames.read(r, &s)
+	r.refuseSettings()
+	if len(s.Refused) == 0 && s.Blocking == nil && s.FieldNames == (FieldNames{}) {
+		return nil
+	}
+	return &Set{Refused: s.Refused, Blocking: s.Blocking, FieldNames: s.FieldNames}
+}
+
 // unread returns how an entry of the ConfigMap is judged that nothing reads. False: it is read,
 // or asks for nothing.
 func unread(name, value string) (key, bool) {
