@@ -189,8 +189,8 @@ func (cs *certificates) settleClaims(host string) (certs.Binding, bool) {
 		return compareEntries(a.entry, b.entry)
 	})
 	cs.hosts[host] = claims
-	owner, binding, conflicts := settleHost(claims)
-	cs.setIssue(host, owner.issue())
+	issue, binding, conflicts := settleHost(claims)
+	cs.setIssue(host, issue)
 	if len(conflicts) > 0 {
 		cs.conflicts[host] = conflicts
 	}
@@ -199,17 +199,35 @@ func (cs *certificates) settleClaims(host string) (certs.Binding, bool) {
 
 // settleHost gives a host to the first Ingress that has a certificate for it: a section
 // without one takes none away. All certificates of that Ingress are choices. Those of others
-// are conflicts, unless they are the same. What was issued comes after all Secrets of Ingresses,
-// and says more than a section without one.
-func settleHost(claims []hostClaim) (hostClaim, certs.Binding, []Problem) {
-	owner := claims[max(0, firstOf(claims,
-		func(c hostClaim) bool { return c.certificate != nil && !c.issued },
-		func(c hostClaim) bool { return c.certificate != nil },
-		func(c hostClaim) bool { return c.issued }))]
+// are conflicts, unless they are the same. Among the Ingresses of one namespace a Secret takes the
+// place of what was issued; between namespaces it is as any certificate. The Issue is what is to be
+// ordered, the zero Issue if that would not be served.
+func settleHost(claims []hostClaim) (Issue, certs.Binding, []Problem) {
+	var owner, orders *hostClaim
+	for i := range claims {
+		c := inPlaceOf(&claims[i], claims)
+		if orders == nil && c.issued {
+			orders = c
+		}
+		if c.certificate != nil {
+			owner = c
+			break
+		}
+	}
+	switch {
+	case owner == nil && orders != nil: // which says more than a section without one
+		owner = orders
+	case owner == nil:
+		owner = &claims[0]
+	}
 	b := owner.binding()
+	var issue Issue
 	var conflicts []Problem
-	if owner.trouble.err != nil {
-		conflicts = append(conflicts, owner.trouble.on(owner.object, owner.field))
+	if orders != nil {
+		issue = orders.issue()
+		if orders.trouble.err != nil {
+			conflicts = append(conflicts, orders.trouble.on(orders.object, orders.field))
+		}
 	}
 	for _, c := range claims {
 		switch {
@@ -221,18 +239,21 @@ func settleHost(claims []hostClaim) (hostClaim, certs.Binding, []Problem) {
 				c.source, c.host, owner.object, owner.source).on(c.object, c.field))
 		}
 	}
-	return owner, b, conflicts
+	return issue, b, conflicts
 }
 
-// firstOf returns the place of the first claim that satisfies the first condition that any does,
-// or -1.
-func firstOf(claims []hostClaim, conditions ...func(hostClaim) bool) int {
-	for _, ok := range conditions {
-		if i := slices.IndexFunc(claims, ok); i >= 0 {
-			return i
+// inPlaceOf returns c or, if it is of what is issued, the first claim of its namespace with the
+// certificate of a Secret.
+func inPlaceOf(c *hostClaim, claims []hostClaim) *hostClaim {
+	if !c.issued {
+		return c
+	}
+	for i := range claims {
+		if s := &claims[i]; s.certificate != nil && !s.issued && s.object.Namespace == c.object.Namespace {
+			return s
 		}
 	}
-	return -1
+	return c
 }
 
 // sameBinding compares certificates as pointers: each Secret is parsed once.

@@ -212,11 +212,8 @@ func (j *judgement) issuedClaim(h *issueHost, have issuedSecrets) claim {
 	return c
 }
 
-// issue is what the owner of a host has ordered; the zero Issue if a section settles the host.
-func (c hostClaim) issue() Issue {
-	if !c.issued {
-		return Issue{}
-	}
+// issue is what the claim, which is of what is issued, orders.
+func (c *hostClaim) issue() Issue {
 	return Issue{Host: c.host, Certificate: c.certificate, Directory: c.directory, Failed: c.failed}
 }
 

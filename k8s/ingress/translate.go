@@ -25,8 +25,8 @@ type Result struct {
 	Config proxy.Config
 	// Certificates has each host once, sorted.
 	Certificates []certs.Binding
-	// Issues are the hosts that are to have certificates by ACME, sorted: those that no Secret
-	// of an Ingress has one for. Certificates has what was issued.
+	// Issues are the hosts that are to have certificates by ACME, sorted: those for which no
+	// Secret comes before what is issued. Certificates has what was issued.
 	Issues []Issue
 	// DefaultCertificate is that of Options.DefaultCertificate, or nil.
 	DefaultCertificate *tls.Certificate
