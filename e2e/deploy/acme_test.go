@@ -31,6 +31,24 @@ func component(t *testing.T, name string) map[string]Object {
 	return kustomized(t, down)
 }
 
+// TestACMENamespaceElects: with the Role alone, as in a namespace that is not the controller's, the
+// Lease can be made, and taken.
+func TestACMENamespaceElects(t *testing.T) {
+	want := []any{
+		map[string]any{"apiGroups": []any{"coordination.k8s.io"}, "resources": []any{"leases"}, "verbs": []any{"create"}},
+		map[string]any{"apiGroups": []any{"coordination.k8s.io"}, "resources": []any{"leases"}, "resourceNames": []any{"fairlead-acme"}, "verbs": []any{"get", "update"}},
+	}
+	for _, objects := range []map[string]Object{component(t, "acme"), helmed(t, `controller: {acme: {enabled: true}}`)} {
+		var got []any
+		for _, rule := range objects["Role fairlead-acme"].at("rules").([]any) {
+			if fmt.Sprint(rule.(map[string]any)["resources"]) == "[leases]" {
+				got = append(got, rule)
+			}
+		}
+		same(t, "rights to Leases", want, got)
+	}
+}
+
 // TestACME: the component and the chart give the same rights and flags, and the Lease is named as
 // the controller does.
 func TestACME(t *testing.T) {
@@ -43,7 +61,7 @@ func TestACME(t *testing.T) {
 	}
 
 	custom := helmed(t, `controller: {electionID: edge, acme: {enabled: true, directory: staging, email: ops@example.com, challenge: tls-alpn-01}}`)
-	lease := custom["Role fairlead-acme"].at("rules").([]any)[1].(map[string]any)["resourceNames"]
+	lease := custom["Role fairlead-acme"].at("rules").([]any)[2].(map[string]any)["resourceNames"]
 	same(t, "Lease", []any{"edge-acme"}, lease)
 	container := Object(custom["Deployment fairlead"].at("spec", "template", "spec", "containers").([]any)[0].(map[string]any))
 	for _, want := range []string{"--acme", "--acme-directory=staging", "--acme-email=ops@example.com", "--acme-challenge=tls-alpn-01"} {
