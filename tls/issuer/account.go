@@ -51,6 +51,9 @@ type account struct {
 	err     error // why there is none
 	retryAt time.Time
 	failed  int
+	// limit is why the authority makes no orders for us until limited, whatever the host.
+	limit   error
+	limited time.Time
 }
 
 // The keys of an account's record.
@@ -59,10 +62,11 @@ const (
 	emailKey      = "email"
 )
 
-// accountError is the failure to have an account, which is that of every host.
+// accountError is the failure to have an account, or one that may order: that of every host.
 type accountError struct {
 	err     error
 	retryAt time.Time
+	limit   bool // new orders wait, and the host was not asked for
 }
 
 func (e *accountError) Error() string { return "account: " + e.err.Error() }
@@ -78,7 +82,7 @@ func (i *Issuer) client(ctx context.Context) (*acme.Client, error) {
 		return a.client, nil
 	}
 	if a.err != nil && i.now().Before(a.retryAt) {
-		return nil, &accountError{a.err, a.retryAt}
+		return nil, &accountError{err: a.err, retryAt: a.retryAt}
 	}
 	client, err := i.register(ctx)
 	if err != nil {
@@ -88,10 +92,52 @@ func (i *Issuer) client(ctx context.Context) (*acme.Client, error) {
 		a.failed++
 		_, wait := judge(err, a.failed)
 		a.err, a.retryAt = err, i.now().Add(wait)
-		return nil, &accountError{err, a.retryAt}
+		return nil, &accountError{err: err, retryAt: a.retryAt}
 	}
 	a.client, a.err, a.failed = client, nil, 0
 	return client, nil
+}
+
+// mayOrder returns the limit that new orders wait for, as an accountError; nil for none.
+func (i *Issuer) mayOrder() error {
+	a := &i.account
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.limit == nil || !i.now().Before(a.limited) {
+		return nil
+	}
+	return &accountError{a.limit, a.limited, true}
+}
+
+// limitOrders keeps err, which an order for host was refused with, if it is a limit of the account.
+// One that names the host or a domain above it, or its set of names, is of that alone: other hosts
+// do not wait for it.
+func (i *Issuer) limitOrders(host string, err error) {
+	v, wait := judge(err, 1)
+	if v != rateLimited || ofNames(host, err) {
+		return
+	}
+	a := &i.account
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if until := i.now().Add(wait); until.After(a.limited) {
+		a.limit, a.limited = err, until
+	}
+}
+
+// ofNames reports whether a limit is told of with the names that it is for.
+func ofNames(host string, err error) bool {
+	text := err.Error()
+	if strings.Contains(text, "exact set of") {
+		return true
+	}
+	words := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\n\"'`()[],;:", r) })
+	for name, more := host, true; more && strings.Contains(name, "."); _, name, more = strings.Cut(name, ".") {
+		if slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(strings.TrimSuffix(w, "."), name) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // forget makes the next client register again, after the account has turned out to be none.

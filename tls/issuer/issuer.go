@@ -66,8 +66,13 @@ type Issuer struct {
 	counts  [len(outcomes)]atomic.Uint64
 }
 
-// atOnce is how many orders are under way at a time.
-const atOnce = 10
+const (
+	// atOnce is how many orders are under way at a time.
+	atOnce = 10
+	// retriesAtOnce is how many of them may be of hosts whose last try has failed: those that
+	// never succeed leave room for the others.
+	retriesAtOnce = 3
+)
 
 // clockCheck is how often the clock is looked at: a timer does not notice that it was set.
 const clockCheck = time.Minute
@@ -121,6 +126,7 @@ type target struct {
 	Host
 	due      time.Time // when to look at it next
 	running  bool
+	retry    bool // what runs is one after a failure
 	unwanted bool // it goes when it no longer runs
 }
 
@@ -136,7 +142,7 @@ func (i *Issuer) Run(ctx context.Context) {
 	i.init()
 	targets := make(map[string]*target)
 	results := make(chan result)
-	var running int
+	var running, retrying int
 	sweep := i.now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -150,7 +156,10 @@ func (i *Issuer) Run(ctx context.Context) {
 		case r := <-results:
 			running--
 			if t := targets[r.host]; t != nil {
-				t.running, t.due = false, r.next
+				if t.retry {
+					retrying--
+				}
+				t.running, t.retry, t.due = false, false, r.next
 				if t.unwanted {
 					delete(targets, r.host)
 				}
@@ -170,14 +179,20 @@ func (i *Issuer) Run(ctx context.Context) {
 		}
 		next := now.Add(clockCheck)
 		for _, t := range dueFirst(targets) {
-			if t.due.After(now) || running >= atOnce {
-				if t.due.Before(next) && t.due.After(now) {
+			if t.due.After(now) {
+				if t.due.Before(next) {
 					next = t.due
 				}
-				break // what is due later comes later, and a result wakes us
+				continue
 			}
-			t.running = true
+			if running >= atOnce || t.Failed && retrying >= retriesAtOnce {
+				continue // a result wakes us
+			}
+			t.running, t.retry = true, t.Failed
 			running++
+			if t.retry {
+				retrying++
+			}
 			host := t.Name
 			go func() { results <- result{host, i.look(ctx, host)} }()
 		}
@@ -185,7 +200,8 @@ func (i *Issuer) Run(ctx context.Context) {
 	}
 }
 
-// dueFirst returns those that are not looked at now, in order of their time.
+// dueFirst returns those that are not looked at now, in order of their time, but those whose last
+// try has failed after all others.
 func dueFirst(targets map[string]*target) []*target {
 	list := make([]*target, 0, len(targets))
 	for _, t := range targets {
@@ -193,7 +209,15 @@ func dueFirst(targets map[string]*target) []*target {
 			list = append(list, t)
 		}
 	}
-	slices.SortFunc(list, func(a, b *target) int { return a.due.Compare(b.due) })
+	slices.SortFunc(list, func(a, b *target) int {
+		if a.Failed != b.Failed {
+			if a.Failed {
+				return 1
+			}
+			return -1
+		}
+		return a.due.Compare(b.due)
+	})
 	return list
 }
 

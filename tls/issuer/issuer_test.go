@@ -357,7 +357,7 @@ func TestRun(t *testing.T) {
 func TestDeletedFailure(t *testing.T) {
 	a, m := newFakeAuthority(t), newMemory()
 	i := newIssuer(t, a, m)
-	a.setFault(once("order", 429, "rateLimited"))
+	a.setFault(once("finalize", 429, "rateLimited"))
 	i.Want([]Host{{Name: "a.example"}})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})

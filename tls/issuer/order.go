@@ -189,6 +189,9 @@ func isGone(err error) bool {
 // else's is there, that this process makes it. What follows is not cut short by ctx, so that an
 // order that was made is stored as well.
 func (t *try) begin(ctx context.Context) (*acme.Order, error) {
+	if err := t.mayOrder(); err != nil {
+		return nil, err
+	}
 	key, err := newKey()
 	if err != nil {
 		return nil, err
@@ -201,6 +204,7 @@ func (t *try) begin(ctx context.Context) (*acme.Order, error) {
 	defer cancel()
 	o, err := t.client.AuthorizeOrder(ctx, acme.DomainIDs(t.host))
 	if err != nil {
+		t.limitOrders(t.host, err)
 		return nil, err
 	}
 	t.url = o.URI
@@ -305,10 +309,12 @@ func (t *try) failed(ctx context.Context, err error) time.Time {
 			return t.again(ctx, t.log, err)
 		}
 	}
-	t.failures++
+	ofAccount := errors.As(err, &ae)
+	if !ofAccount || !ae.limit {
+		t.failures++
+	}
 	v, wait := judge(err, t.failures)
 	wait += mrand.N(wait / 5)
-	ofAccount := errors.As(err, &ae)
 	if ofAccount {
 		wait = max(ae.retryAt.Sub(now), 0) + mrand.N(firstWait)
 	}
