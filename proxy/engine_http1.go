@@ -103,7 +103,7 @@ func (e *http1Engine) take(c net.Conn) {
 	if e.tls != nil {
 		c = tls.Server(c, e.tls)
 	}
-	e.server.ServeConn(c, nil)
+	e.server.StartConn(c)
 }
 
 func (e *http1Engine) drain() { e.server.Drain() }

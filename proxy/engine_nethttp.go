@@ -66,7 +66,6 @@ func (e *netHTTP) serve(l net.Listener) error {
 	return err
 }
 
-// take returns at once: net/http does not tell when a connection has ended.
 func (e *netHTTP) take(c net.Conn) {
 	select {
 	case e.taken.conns <- c:

@@ -1,12 +1,14 @@
 package proxy
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -18,17 +20,27 @@ import (
 // entrance is the listener of a port, and what connections go through before they are served: the
 // PROXY header, and the choice of those that are passed on as they are. Where the live table wants
 // neither, Accept returns connections as they come. Else each has a goroutine, which ends by
-// giving it to serve.
+// giving it to serve. It is made by newEntrance.
 type entrance struct {
 	net.Listener
 	proxy  *Proxy
 	name   string         // of the port
 	secure bool           // it is served with TLS
-	serve  func(net.Conn) // serves a connection until its end; set before Accept
+	serve  func(net.Conn) // the engine's take; set before Accept
 	refuse refusals
 
-	pending openSet[net.Conn]
-	closed  atomic.Bool
+	begun   openSet[net.Conn] // what they begin with is being read
+	pending openSet[net.Conn] // these, and those that are not served yet
+	retired atomic.Bool       // no more are accepted
+	leave   func() error      // closes Listener, once
+	closed  chan struct{}
+	close   func() // once
+}
+
+func newEntrance(l net.Listener) *entrance {
+	e := &entrance{Listener: l, leave: sync.OnceValue(l.Close), closed: make(chan struct{})}
+	e.close = sync.OnceFunc(func() { close(e.closed) })
+	return e
 }
 
 // Accept implements net.Listener.
@@ -36,29 +48,55 @@ func (e *entrance) Accept() (net.Conn, error) {
 	for {
 		c, err := e.Listener.Accept()
 		if err != nil {
+			if e.retired.Load() {
+				<-e.closed // the engine takes connections until then
+			}
 			return nil, err
 		}
 		h := e.proxy.table.Load().hosting
 		if h.listener.ProxyProtocol == nil && (!e.secure || h.passed == nil) {
 			return c, nil
 		}
-		go e.receive(c, h)
+		go e.receive(c, h, e.pending.add(c))
 	}
 }
 
-// Close implements net.Listener. Connections that have not got through yet are closed: none of
-// them has sent a request.
-func (e *entrance) Close() error {
-	e.closed.Store(true)
-	e.pending.each(func(c net.Conn) { _ = c.Close() })
-	return e.Listener.Close()
+// lastBegin is what a connection has to begin in, once the port is closed.
+const lastBegin = time.Second
+
+// retire closes the port, and returns when the connections that it had accepted have got through,
+// so that the engine and Proxy.tunnels know of them, or when ctx is done. Accept waits for Close.
+func (e *entrance) retire(ctx context.Context) error {
+	e.retired.Store(true)
+	_ = e.leave()
+	e.begun.each(func(c net.Conn) { _ = c.SetReadDeadline(time.Now().Add(lastBegin)) })
+	return e.pending.wait(ctx)
 }
 
-// receive brings a connection to where it is served.
-func (e *entrance) receive(raw net.Conn, h *hosting) {
-	through := e.pending.add(raw)
-	if e.closed.Load() {
+// Close implements net.Listener. Connections that have not got through yet are closed.
+func (e *entrance) Close() error {
+	e.retired.Store(true)
+	e.close()
+	e.pending.each(func(c net.Conn) { _ = c.Close() })
+	return e.leave()
+}
+
+// allow sets when a connection of begun must have sent what is read next.
+func (e *entrance) allow(c net.Conn, d time.Duration) {
+	_ = c.SetReadDeadline(time.Now().Add(d))
+	if e.retired.Load() { // perhaps too late for retire to find it
+		_ = c.SetReadDeadline(time.Now().Add(min(d, lastBegin)))
+	}
+}
+
+// receive brings a connection to where it is served, and calls through when it is known there.
+func (e *entrance) receive(raw net.Conn, h *hosting, through func()) {
+	defer through()
+	read := e.begun.add(raw)
+	select {
+	case <-e.closed:
 		_ = raw.Close()
+	default:
 	}
 	c, err := raw, error(nil)
 	var hello clientHello
@@ -66,22 +104,22 @@ func (e *entrance) receive(raw net.Conn, h *hosting) {
 		c, err = e.readHeader(raw, h.listener.ProxyProtocol)
 	}
 	if err == nil && e.secure && h.passed != nil {
-		_ = c.SetReadDeadline(time.Now().Add(defaultHeadTimeout))
+		e.allow(c, defaultHeadTimeout)
 		hello, err = readClientHello(c)
-		_ = c.SetReadDeadline(time.Time{})
 	}
-	through()
+	read()
+	_ = c.SetReadDeadline(time.Time{})
 	switch {
 	case err != nil:
 		_ = c.Close()
-		if !e.closed.Load() && !leftAtOnce(err) {
+		if !e.retired.Load() && !leftAtOnce(err) {
 			e.refuse.tell(e.name, c.RemoteAddr(), err)
 		}
 	case hello.read == nil:
 		e.serve(c)
 	default:
 		if host, to := h.passes(serverName(hello.name)); to != nil {
-			e.proxy.passThrough(c, hello.read, host, to)
+			e.proxy.passThrough(c, hello.read, host, to, through)
 			return
 		}
 		e.serve(&begunConn{Conn: c, read: hello.read})
@@ -105,7 +143,7 @@ func (e *entrance) readHeader(c net.Conn, p *policy.ProxyProtocol) (net.Conn, er
 	if peer := addrOf(c.RemoteAddr()); !contains(p.Trusted, peer) && !contains(e.proxy.TrustedProxies, peer) {
 		return c, errUntrusted
 	}
-	_ = c.SetReadDeadline(time.Now().Add(p.Timeout))
+	e.allow(c, p.Timeout)
 	first := &countedReader{Reader: c}
 	told, err := proxyproto.Read(first)
 	switch {
@@ -116,7 +154,6 @@ func (e *entrance) readHeader(c net.Conn, p *policy.ProxyProtocol) (net.Conn, er
 	case err != nil:
 		return c, err
 	}
-	_ = c.SetReadDeadline(time.Time{})
 	tcp, ok := c.(*net.TCPConn)
 	if !ok || told == (proxyproto.Addresses{}) {
 		return c, nil

@@ -38,9 +38,9 @@ func (h *hosting) passes(name string) (string, *passedHost) {
 	return name, h.passed[h.routes.HostOf(name)]
 }
 
-// passThrough copies between a client, of whom read was read, and an endpoint until both are done.
-// It is recorded as an exchange: a tunnel without a request.
-func (p *Proxy) passThrough(client net.Conn, read []byte, host string, to *passedHost) {
+// passThrough copies between a client, of whom read was read, and an endpoint until both are done;
+// through is called when they are a tunnel, if they become one. It is recorded as an exchange: a tunnel without a request.
+func (p *Proxy) passThrough(client net.Conn, read []byte, host string, to *passedHost, through func()) {
 	p.inFlight.Add(1)
 	defer p.inFlight.Add(-1)
 	addr := addrOf(client.RemoteAddr())
@@ -71,6 +71,7 @@ func (p *Proxy) passThrough(client net.Conn, read []byte, host string, to *passe
 	ends := &tunnelEnds{client: client, backend: backend}
 	defer ends.close()
 	defer p.tunnels.add(ends)()
+	through()
 	p.join(ends, x, plain(client), backend, read)
 	end(x.BytesOut, nil)
 }

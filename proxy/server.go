@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -78,13 +79,14 @@ type engine interface {
 	drain()
 	shutdown(context.Context) error // waits for the requests under way
 	close()
-	// take serves a connection that serve has not accepted, and returns at its end.
+	// take has a connection served that serve has not accepted. When it returns, shutdown
+	// waits for it as for others.
 	take(net.Conn)
 }
 
 type port struct {
 	name     string
-	listener net.Listener
+	listener *entrance
 	engine   engine
 }
 
@@ -100,7 +102,9 @@ func (s *Server) Listen() error {
 			s.Close()
 			return fmt.Errorf("%s port: %w", p.name, err)
 		}
-		in := &entrance{Listener: l, proxy: s.Proxy, name: p.name, secure: p.name == "https", refuse: refusals{count: s.Refused, warn: s.warnOf(p.name)}}
+		in := newEntrance(l)
+		in.proxy, in.name, in.secure = s.Proxy, p.name, p.name == "https"
+		in.refuse = refusals{count: s.Refused, warn: s.warnOf(p.name)}
 		e, err := s.newEngine(p.name)
 		if err != nil {
 			_ = l.Close()
@@ -215,17 +219,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, or(s.DrainTimeout, defaultDrainTimeout))
 	defer cancel()
-	var wg sync.WaitGroup
+	var wg, retiring sync.WaitGroup
+	retiring.Add(len(s.ports))
 	errs := make([]error, len(s.ports)+1)
 	for i, p := range s.ports {
 		wg.Go(func() {
-			if err := p.engine.shutdown(ctx); err != nil {
+			late := p.listener.retire(ctx)
+			retiring.Done()
+			if err := cmp.Or(p.engine.shutdown(ctx), late); err != nil {
 				errs[i] = fmt.Errorf("%s port: requests were cut: %w", p.name, err)
 				p.engine.close()
 			}
 		})
 	}
 	wg.Go(func() {
+		retiring.Wait() // what they make tunnels of
 		if err := s.Proxy.tunnels.wait(ctx); err != nil {
 			errs[len(s.ports)] = fmt.Errorf("%d tunnels were cut: %w", s.Proxy.tunnels.len(), err)
 			s.Proxy.tunnels.each((*tunnelEnds).close)

@@ -136,6 +136,11 @@ func (s *Server) ServeConn(c net.Conn, read []byte) {
 	s.start(c, read, false)
 }
 
+// StartConn is ServeConn on a goroutine of its own. When it returns, Shutdown waits for c.
+func (s *Server) StartConn(c net.Conn) {
+	s.start(c, nil, true)
+}
+
 func (s *Server) start(nc net.Conn, read []byte, spawn bool) {
 	c := &conn{server: s, nc: nc, remote: addressText(nc.RemoteAddr())}
 	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
