@@ -33,6 +33,7 @@ type offer struct {
 	base *tls.Config
 	terms
 	refuse bool
+	older  bool // the client knows no TLS 1.3
 }
 
 // termsOf returns what a host has of its own. Its rules demand the same of clients.
@@ -133,15 +134,16 @@ func (p *Proxy) tlsConfig(base, tickets *tls.Config) *tls.Config {
 		if c := p.challengeConfig(hello); c != nil {
 			return c, nil
 		}
-		return p.table.Load().hosting.config(base, tickets, serverName(hello.ServerName)), nil
+		older := !slices.Contains(hello.SupportedVersions, tls.VersionTLS13)
+		return p.table.Load().hosting.config(base, tickets, serverName(hello.ServerName), older), nil
 	}
 	return served
 }
 
-// config returns what a handshake for a canonical host is done with. It is made at the first of
-// its kind in the table.
-func (h *hosting) config(base, tickets *tls.Config, host string) *tls.Config {
-	o := offer{base: base, terms: h.of(host)}
+// config returns what a handshake for a canonical host is done with, for clients that are older than
+// TLS 1.3 or are not. It is made at the first of its kind in the table.
+func (h *hosting) config(base, tickets *tls.Config, host string, older bool) *tls.Config {
+	o := offer{base: base, terms: h.of(host), older: older}
 	o.refuse = h.listener.RejectUnknown && h.routes.HostOf(host) == ""
 	if made, ok := h.configs.Load(o); ok {
 		return made.(*tls.Config)
@@ -177,7 +179,7 @@ func (h *hosting) listen(o offer, tickets *tls.Config) *tls.Config {
 	if l.Groups != nil {
 		config.CurvePreferences = l.Groups
 	}
-	if l.NoHTTP2 {
+	if l.NoHTTP2 || (o.older || l.NoTLS13) && !slices.ContainsFunc(config.CipherSuites, carriesHTTP2) {
 		config.NextProtos = slices.DeleteFunc(slices.Clone(config.NextProtos), func(p string) bool { return p == "h2" })
 	}
 	if o.demand != "" {
@@ -186,6 +188,13 @@ func (h *hosting) listen(o offer, tickets *tls.Config) *tls.Config {
 	config.SessionTicketsDisabled = l.NoTickets
 	bindTickets(config, tickets, o.demand)
 	return config
+}
+
+// carriesHTTP2 reports whether HTTP/2 may be spoken over TLS 1.2 with a suite: RFC 9113, appendix A
+// prohibits others, with which a connection would be refused after it was agreed on.
+func carriesHTTP2(suite uint16) bool {
+	name := tls.CipherSuiteName(suite)
+	return strings.HasPrefix(name, "TLS_ECDHE_") && (strings.Contains(name, "_GCM_") || strings.Contains(name, "_POLY1305_"))
 }
 
 // ticketDemand marks our entry in the Extra of a session.

@@ -148,3 +148,33 @@ func TestNoHTTP2WithoutALPN(t *testing.T) {
 		c.Close()
 	}
 }
+
+// TestNoHTTP2WithoutItsCiphers: over TLS 1.2 with nothing but suites that HTTP/2 prohibits it was offered,
+// and every connection that chose it ended with GOAWAY.
+func TestNoHTTP2WithoutItsCiphers(t *testing.T) {
+	f := echoFront(t, nil)
+	const cbc, gcm = tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+	for _, tt := range []struct {
+		ciphers []uint16
+		version uint16 // the latest that the client knows
+		none    bool   // no TLS 1.3 here
+		want    string
+	}{
+		{[]uint16{cbc}, tls.VersionTLS12, false, "http/1.1"},
+		{[]uint16{cbc}, tls.VersionTLS13, false, "h2"},
+		{[]uint16{cbc}, tls.VersionTLS13, true, "http/1.1"},
+		{[]uint16{cbc, gcm}, tls.VersionTLS12, false, "h2"},
+		{nil, tls.VersionTLS12, false, "h2"},
+	} {
+		config := Config{Hosts: ByHost([]*Rule{rule("a.example", "/", webKey)})}
+		config.Listener.Ciphers, config.Listener.NoTLS13 = tt.ciphers, tt.none
+		f.serve(t, config)
+		state, err := shake(t, f, func(c *tls.Config) {
+			c.MaxVersion, c.NextProtos = tt.version, []string{"h2", "http/1.1"}
+			c.CipherSuites = []uint16{gcm, cbc}
+		})
+		if err != nil || state.NegotiatedProtocol != tt.want {
+			t.Errorf("%+v: got %q, %v", tt, state.NegotiatedProtocol, err)
+		}
+	}
+}
