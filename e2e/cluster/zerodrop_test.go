@@ -129,7 +129,7 @@ func TestZeroDrop(t *testing.T) {
 		{"a node is drained", 14 * time.Second, func(t *testing.T) {
 			// The streams' backends are left where they are, as they would end.
 			// Fairlead waits for the streams through the node, so kubectl is not waited for.
-			_, _ = c.Try("drain", "node2", "--ignore-daemonsets", "--pod-selector=app!=stream", "--timeout=20s")
+			_, _ = c.Try("drain", "node2", "--ignore-daemonsets", "--delete-emptydir-data", "--pod-selector=app!=stream", "--timeout=20s")
 			left := c.Kubectl(t, "get", "pods", "-A", "-l", "app!=stream", "--field-selector=spec.nodeName=node2", "--no-headers",
 				"-o", "custom-columns=NAME:.metadata.name,DELETED:.metadata.deletionTimestamp")
 			if strings.Contains(left, "<none>") {
