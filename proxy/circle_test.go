@@ -44,7 +44,7 @@ func TestMirrorInACircleEnds(t *testing.T) {
 		t.Errorf("%v %v, want 200", resp, err)
 	}
 	for end := time.Now().Add(patience); f.Proxy.policies.Mirrored().Dropped == 0 && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 	if got := n.Load(); got == 0 || got > policy.MaxHops {
 		t.Errorf("the backend got %d requests of one", got)

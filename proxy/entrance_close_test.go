@@ -24,7 +24,7 @@ func (f *front) late(t *testing.T, port string) (*raw, <-chan error) {
 	down := make(chan error, 1)
 	go func() { down <- f.server.Shutdown(t.Context()) }()
 	eventually(t, "the port is closed", in.retired.Load)
-	time.Sleep(150 * time.Millisecond)
+	<-time.After(150 * time.Millisecond) // a client that takes its time
 	return c, down
 }
 
@@ -77,7 +77,7 @@ func TestShutdownPassesOnWhatHasNotBegun(t *testing.T) {
 	if err := secure.Handshake(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(lastBegin + 200*time.Millisecond)
+	<-time.After(lastBegin + 200*time.Millisecond) // past the deadline of what has not begun
 	select {
 	case err := <-down:
 		t.Fatalf("Shutdown returned %v before the tunnel ended", err)
