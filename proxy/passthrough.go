@@ -90,15 +90,7 @@ func (p *Proxy) join(ends *tunnelEnds, x *Exchange, client, backend net.Conn, re
 		up <- sent
 	}()
 	go func() { down <- oneWay(client, backend) }()
-	var sent, received copied
-	select {
-	case sent = <-up:
-		defer p.tunnels.closeAfter(ends, sent.err)()
-		received = <-down
-	case received = <-down:
-		defer p.tunnels.closeAfter(ends, received.err)()
-		sent = <-up
-	}
+	sent, received := p.tunnels.await(ends, up, down)
 	x.BytesIn, x.BytesOut = sent.bytes, received.bytes
 	for _, err := range []error{sent.err, received.err} {
 		if err != nil && !usualEnd(err) {

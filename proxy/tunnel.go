@@ -51,16 +51,22 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, resp *http.Respon
 	up, down := make(chan copied, 1), make(chan copied, 1)
 	go func() { up <- oneWay(backend, buffered) }()
 	go func() { down <- oneWay(client, backend) }()
-	var sent, received copied
+	sent, received := p.tunnels.await(ends, up, down)
+	x.BytesIn, x.BytesOut = sent.bytes, received.bytes
+}
+
+// await returns what went either way, when both have ended. The first to end closes the other after
+// a while.
+func (t *tunnels) await(ends *tunnelEnds, up, down <-chan copied) (sent, received copied) {
 	select {
 	case sent = <-up:
-		defer p.tunnels.closeAfter(ends, sent.err)()
+		defer t.closeAfter(ends, sent.err)()
 		received = <-down
 	case received = <-down:
-		defer p.tunnels.closeAfter(ends, received.err)()
+		defer t.closeAfter(ends, received.err)()
 		sent = <-up
 	}
-	x.BytesIn, x.BytesOut = sent.bytes, received.bytes
+	return sent, received
 }
 
 type copied struct {
