@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -139,12 +138,7 @@ func TestClientAbortCancelsUpstream(t *testing.T) {
 }
 
 func TestUpstreamFailures(t *testing.T) {
-	dead, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	refused := upstream.Address{Host: "127.0.0.1", Port: uint16(dead.Addr().(*net.TCPAddr).Port)}
-	dead.Close()
+	refused := upstream.Address{Host: "127.0.0.1", Port: proxytest.Refused(t).Port()}
 	for reason, tt := range map[string]struct {
 		backend *proxytest.Backend
 		address upstream.Address

@@ -3,7 +3,6 @@ package ingress_test
 import (
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -129,13 +128,7 @@ func TestBrokenGuardsLetNobodyThrough(t *testing.T) {
 		w.WriteHeader(status)
 	})}
 	proxytest.Start(t, failing)
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	unreachable := nobody.Addr().String()
-	nobody.Close()
-	addresses := strings.NewReplacer("UNREACHABLE", unreachable, "FAILING", failing.Addr().String())
+	addresses := strings.NewReplacer("UNREACHABLE", proxytest.Refused(t).String(), "FAILING", failing.Addr().String())
 
 	// All guards at once, as they are when nothing is wrong: who has the password gets through.
 	whole := map[string]string{
@@ -214,13 +207,7 @@ func TestBrokenGlobalGuardsLetNobodyThrough(t *testing.T) {
 		w.WriteHeader(status)
 	})}
 	proxytest.Start(t, failing)
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	unreachable := nobody.Addr().String()
-	nobody.Close()
-	addresses := strings.NewReplacer("UNREACHABLE", unreachable, "FAILING", failing.Addr().String())
+	addresses := strings.NewReplacer("UNREACHABLE", proxytest.Refused(t).String(), "FAILING", failing.Addr().String())
 
 	l := newLive(t, guardObjects+"---\nkind: ConfigMap\nmetadata: {namespace: fairlead, name: settings}\n", nil)
 	l.add("spec", "spec", "spec.example", "/", nil)

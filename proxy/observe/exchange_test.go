@@ -134,20 +134,9 @@ func TestNoEndpoints(t *testing.T) {
 	})
 }
 
-// closedPort is an address where nothing listens.
-func closedPort(t *testing.T) net.Addr {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr()
-}
-
 func TestRetryAndEjection(t *testing.T) {
 	b := proxytest.Start(t, &proxytest.Backend{})
-	dead := closedPort(t)
+	dead := net.TCPAddrFromAddrPort(proxytest.Refused(t))
 	s := newSite(t, net.TCPAddrFromAddrPort(b.Addr()), dead)
 	tries, retried := 0, 0
 	const ejected = `fairlead_endpoint_ejections_total{namespace="shop",service="front"}`
@@ -177,7 +166,7 @@ func TestRetryAndEjection(t *testing.T) {
 }
 
 func TestAllRefused(t *testing.T) {
-	dead := closedPort(t)
+	dead := net.TCPAddrFromAddrPort(proxytest.Refused(t))
 	s := newSite(t, dead)
 	s.do(s.request("POST", "http://shop.example/", "x"))
 	fields, nginx := s.last(1)

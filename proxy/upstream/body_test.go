@@ -97,7 +97,7 @@ func TestInFlight(t *testing.T) {
 
 func TestAttemptsTold(t *testing.T) {
 	var n notes
-	p := newTestPool(t, Options{OnAttempt: n.add}, HTTP, refused(t), start(t, &proxytest.Backend{}).Addr())
+	p := newTestPool(t, Options{OnAttempt: n.add}, HTTP, proxytest.Refused(t), start(t, &proxytest.Backend{}).Addr())
 	get(t, p)
 	get(t, p)
 	told := n.get()

@@ -14,7 +14,7 @@ import (
 func TestConnectBalances(t *testing.T) {
 	echo := func(c *net.TCPConn) { _, _ = io.Copy(c, c) }
 	one, two := start(t, &proxytest.Backend{Raw: echo}), start(t, &proxytest.Backend{Raw: echo})
-	p := newTestPool(t, Options{}, HTTPS, one.Addr(), two.Addr(), refused(t))
+	p := newTestPool(t, Options{}, HTTPS, one.Addr(), two.Addr(), proxytest.Refused(t))
 	const n = 40
 	var ends []func(int64, error)
 	for range n {
@@ -64,7 +64,7 @@ func TestConnectFails(t *testing.T) {
 	if a.Len() != 0 {
 		t.Errorf("%d attempts without an endpoint", a.Len())
 	}
-	p = newTestPool(t, Options{}, HTTP, refused(t), refused(t))
+	p = newTestPool(t, Options{}, HTTP, proxytest.Refused(t), proxytest.Refused(t))
 	_, _, err = p.Connect(t.Context(), Pick{}, &a)
 	wantReason(t, err, ConnectRefused, 502)
 	if a.Len() != 2 {

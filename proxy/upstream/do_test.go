@@ -194,7 +194,7 @@ func TestDoFailures(t *testing.T) {
 		code     string
 		status   int
 	}{
-		{"refused", HTTP, func(t *testing.T) netip.AddrPort { return refused(t) }, ConnectRefused, 502},
+		{"refused", HTTP, func(t *testing.T) netip.AddrPort { return proxytest.Refused(t) }, ConnectRefused, 502},
 		{"no answer", HTTP, func(t *testing.T) netip.AddrPort { return blackhole(t) }, ConnectTimeout, 504},
 		{"denied", HTTP, at("169.254.169.254:80"), AddressDenied, 502},
 		{"closed at once", HTTP, reply(proxytest.Reply{Blind: true, End: proxytest.Close}), UpstreamReset, 502},
@@ -390,7 +390,7 @@ func TestDoEarlyResponse(t *testing.T) {
 // A method that the Transport does not know is sent; one that is no token is nobody's failure.
 func TestDoMethods(t *testing.T) {
 	b := start(t, &proxytest.Backend{})
-	p := newTestPool(t, Options{}, HTTP, b.Addr(), refused(t))
+	p := newTestPool(t, Options{}, HTTP, b.Addr(), proxytest.Refused(t))
 	for range 4 {
 		if _, body, err := do(t, p, request(t, "purge", "/", nil), nil); err != nil || echoed(t, body).Method != "purge" {
 			t.Errorf("want the method as it is, got %s, %v", body, err)

@@ -47,7 +47,7 @@ func endpointAt(t *testing.T, p *Pool, a netip.AddrPort) *Endpoint {
 func TestEject(t *testing.T) {
 	c := newClock()
 	var told []*Endpoint
-	bad := &proxytest.Backend{Address: refused(t).String()}
+	bad := &proxytest.Backend{Address: proxytest.Refused(t).String()}
 	badAddress := netip.MustParseAddrPort(bad.Address)
 	p := newTestPool(t, Options{now: c.now, OnEject: func(e *Endpoint) { told = append(told, e) }}, HTTP,
 		badAddress, start(t, &proxytest.Backend{}).Addr(), start(t, &proxytest.Backend{}).Addr())
@@ -134,7 +134,7 @@ func TestEjectAtMost(t *testing.T) {
 		t.Run(fmt.Sprintf("%d of %d", test.bad, test.bad+test.good), func(t *testing.T) {
 			var addresses []netip.AddrPort
 			for range test.bad {
-				addresses = append(addresses, refused(t))
+				addresses = append(addresses, proxytest.Refused(t))
 			}
 			for range test.good {
 				addresses = append(addresses, start(t, &proxytest.Backend{}).Addr())
@@ -156,7 +156,7 @@ func TestEjectAtMost(t *testing.T) {
 
 // When healthy endpoints are removed, so that most that are left are ejected, all are used.
 func TestEjectPanic(t *testing.T) {
-	bad, good := refused(t), start(t, &proxytest.Backend{}).Addr()
+	bad, good := proxytest.Refused(t), start(t, &proxytest.Backend{}).Addr()
 	p := newTestPool(t, Options{}, HTTP, bad, good)
 	for range 8 {
 		get(t, p)
@@ -182,7 +182,7 @@ func TestEjectPanic(t *testing.T) {
 
 // So it is when more than half of those that are left are ejected.
 func TestEjectPanicOfMany(t *testing.T) {
-	bad, good := []netip.AddrPort{refused(t), refused(t)}, start(t, &proxytest.Backend{}).Addr()
+	bad, good := []netip.AddrPort{proxytest.Refused(t), proxytest.Refused(t)}, start(t, &proxytest.Backend{}).Addr()
 	p := newTestPool(t, Options{}, HTTP, bad[0], bad[1], good, start(t, &proxytest.Backend{}).Addr())
 	eventually(t, "two are ejected", func() bool { get(t, p); return ejected(p) == 2 })
 	if n := len(p.endpoints.Load().live); n != 2 {
@@ -197,7 +197,7 @@ func TestEjectPanicOfMany(t *testing.T) {
 // For the retry of a request that may be retried, an ejected endpoint is better than none.
 func TestEjectedIsLastResort(t *testing.T) {
 	c := newClock()
-	flaky := &proxytest.Backend{Address: refused(t).String()}
+	flaky := &proxytest.Backend{Address: proxytest.Refused(t).String()}
 	address := netip.MustParseAddrPort(flaky.Address)
 	other := start(t, &proxytest.Backend{})
 	p := newTestPool(t, Options{now: c.now}, HTTP, address, other.Addr())

@@ -56,16 +56,6 @@ func raw(t testing.TB, replies ...proxytest.Reply) *proxytest.Backend {
 	return start(t, &proxytest.Backend{Raw: proxytest.Script(replies...)})
 }
 
-// refused returns an address at which nothing listens.
-func refused(t testing.TB) netip.AddrPort {
-	b := &proxytest.Backend{}
-	if err := b.Listen(); err != nil {
-		t.Fatal(err)
-	}
-	b.Close()
-	return b.Addr()
-}
-
 // blackhole returns an address at which connections are not answered.
 func blackhole(t testing.TB) netip.AddrPort {
 	b, err := proxytest.NewBlackhole()

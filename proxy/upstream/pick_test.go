@@ -126,7 +126,7 @@ func TestPickOtherBound(t *testing.T) {
 
 // Requests that are bound reach one endpoint and, when it fails, all the same other one.
 func TestDoBound(t *testing.T) {
-	p := newTestPool(t, Options{EjectAfter: -1, RetryBudget: 10}, HTTP, start(t, &proxytest.Backend{}).Addr(), start(t, &proxytest.Backend{}).Addr(), refused(t), refused(t))
+	p := newTestPool(t, Options{EjectAfter: -1, RetryBudget: 10}, HTTP, start(t, &proxytest.Backend{}).Addr(), start(t, &proxytest.Backend{}).Addr(), proxytest.Refused(t), proxytest.Refused(t))
 	answered := make(map[netip.AddrPort]bool)
 	for key := range 40 {
 		reached := make(map[string]bool)

@@ -27,7 +27,7 @@ func TestRetryConditions(t *testing.T) {
 		return start(t, &proxytest.Backend{Handler: proxytest.Failing("", code)})
 	}
 	bad := map[string]netip.AddrPort{
-		"refused":      refused(t),
+		"refused":      proxytest.Refused(t),
 		"reset":        raw(t, proxytest.Reply{End: proxytest.Reset}).Addr(),
 		"part":         raw(t, proxytest.Reply{Bytes: "HTTP/1.1 200 OK\r\nA: b\r\n", End: proxytest.Close}).Addr(),
 		"no HTTP":      raw(t, proxytest.Reply{Bytes: "SSH-2.0-x\r\n", End: proxytest.Close}).Addr(),
@@ -82,7 +82,7 @@ func TestRetryConditionsByMethod(t *testing.T) {
 		{"LOCK", on503, busy.Addr(), 1},
 		{"POST", on503 | NonIdempotent, busy.Addr(), 3},
 		{"PATCH", on503 | NonIdempotent, busy.Addr(), 3},
-		{"POST", OnError, refused(t), 3},
+		{"POST", OnError, proxytest.Refused(t), 3},
 		{"POST", OnError, raw(t, proxytest.Reply{Body: true, End: proxytest.Close}).Addr(), 1},
 		{"POST", OnError | NonIdempotent, raw(t, proxytest.Reply{Body: true, End: proxytest.Close}).Addr(), 3},
 	} {

@@ -43,9 +43,9 @@ func TestRetryConnect(t *testing.T) {
 		good     *proxytest.Backend
 		bad      []netip.AddrPort
 	}{
-		{"refused", HTTP, clear, []netip.AddrPort{refused(t), refused(t)}},
-		{"refused h2c", H2C, clear, []netip.AddrPort{refused(t), refused(t)}},
-		{"refused https", HTTPS, secure, []netip.AddrPort{refused(t), refused(t)}},
+		{"refused", HTTP, clear, []netip.AddrPort{proxytest.Refused(t), proxytest.Refused(t)}},
+		{"refused h2c", H2C, clear, []netip.AddrPort{proxytest.Refused(t), proxytest.Refused(t)}},
+		{"refused https", HTTPS, secure, []netip.AddrPort{proxytest.Refused(t), proxytest.Refused(t)}},
 		{"no answer", HTTP, clear, []netip.AddrPort{blackhole(t)}},
 		{"denied", HTTP, clear, []netip.AddrPort{netip.MustParseAddrPort("169.254.169.254:80")}},
 		{"no TLS", HTTPS, secure, []netip.AddrPort{noTLS.Addr()}},
@@ -82,7 +82,7 @@ func TestRetryConnect(t *testing.T) {
 }
 
 func TestRetryThrice(t *testing.T) {
-	p := newTestPool(t, Options{EjectAfter: -1}, HTTP, refused(t), refused(t), refused(t), refused(t), refused(t))
+	p := newTestPool(t, Options{EjectAfter: -1}, HTTP, proxytest.Refused(t), proxytest.Refused(t), proxytest.Refused(t), proxytest.Refused(t), proxytest.Refused(t))
 	each(t, p, func() *http.Request { return request(t, "POST", "/", newText("body")) },
 		func(a *Attempts, _ int, _ string, err error) {
 			wantReason(t, err, ConnectRefused, 502)
@@ -236,7 +236,7 @@ func TestRetryBudgetLimitsStorm(t *testing.T) {
 }
 
 func TestRetryBudgetNone(t *testing.T) {
-	p := newTestPool(t, Options{RetryBudget: -1}, HTTP, refused(t), refused(t))
+	p := newTestPool(t, Options{RetryBudget: -1}, HTTP, proxytest.Refused(t), proxytest.Refused(t))
 	var a Attempts
 	if _, _, err := do(t, p, request(t, "GET", "/", nil), &a); err == nil || a.Len() != 1 {
 		t.Errorf("want one try, got %v, %s", err, show(&a))
