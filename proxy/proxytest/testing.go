@@ -1,6 +1,6 @@
 package proxytest
 
-// TB is what Start needs of a testing.TB. The package testing is not imported, for the demo's sake.
+// TB is what helpers need of a testing.TB. The package testing is not imported, for the demo's sake.
 type TB interface {
 	Helper()
 	Fatalf(format string, args ...any)
