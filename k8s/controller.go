@@ -83,7 +83,7 @@ type Controller struct {
 	config      bool                                    // plan is set
 	resolved    map[upstream.Key]upstream.Resolution    // what the live table's pools were given
 	keys        map[types.NamespacedName][]upstream.Key // those of resolved, by Service
-	ahead       bool                                    // resolved is newer than plan
+	ahead       map[upstream.Key]struct{}               // those of resolved that are newer than plan
 	own         map[upstream.Key][]upstream.Address     // those of resolved that are our own
 	quarantined map[*netv1.Ingress]struct{}
 	panics      map[string]struct{} // those that were logged
@@ -172,6 +172,7 @@ func (c *Controller) begin() {
 	c.changes.wake = make(chan struct{}, 1)
 	c.resolved = make(map[upstream.Key]upstream.Resolution)
 	c.keys = make(map[types.NamespacedName][]upstream.Key)
+	c.ahead = make(map[upstream.Key]struct{})
 	c.own = make(map[upstream.Key][]upstream.Address)
 	c.quarantined = make(map[*netv1.Ingress]struct{})
 	c.panics = make(map[string]struct{})
@@ -256,11 +257,7 @@ func (c *Controller) full(s *ingress.Snapshot, since time.Time) {
 // install makes p live. Make before break: the pools are filled and the certificates stored
 // before the table that needs them is live; what it no longer needs goes last.
 func (c *Controller) install(p plan, swap bool) {
-	keys := p.table.Keys()
-	if !c.config || c.ahead || !sameMap(keys, c.plan.table.Keys()) || !sameMap(p.result.Resolutions, c.plan.result.Resolutions) {
-		c.resolveAll(keys, p.result.Resolutions)
-		c.ahead = false
-	}
+	c.resolveAll(p)
 	if c.config && equalCertificates(c.plan.result, p.result) {
 		p.result.Certificates = c.plan.result.Certificates
 	} else {
@@ -268,30 +265,38 @@ func (c *Controller) install(p plan, swap bool) {
 	}
 	if swap {
 		c.Proxy.Swap(p.table)
-		if c.Pools.Len() != len(keys) || len(c.resolved) != len(keys) { // all of keys are in both
-			c.Pools.Retain(keys)
-			c.forget(keys)
-		}
+		c.release(p.table.Keys())
 	}
 	c.plan, c.config = p, true
+	clear(c.ahead)
 	problems := mergeProblems(p.result.Problems, ingress.ConflictProblems(p.conflicts), c.quarantineProblems(), c.ownProblems())
 	c.problems.Store(&problems)
 }
 
-// resolveAll gives the Pools of keys what they lead to.
-func (c *Controller) resolveAll(keys map[upstream.Key]struct{}, resolutions map[upstream.Key]upstream.Resolution) {
-	left := len(keys)
-	for k, r := range resolutions {
-		if _, wanted := keys[k]; wanted {
+// resolveAll gives the Pools of what p leads to what they lead to, where that is not known to be
+// what they have.
+func (c *Controller) resolveAll(p plan) {
+	keys, resolutions := p.table.Keys(), p.result.Resolutions
+	var lastKeys upstream.Map[int]
+	var last upstream.Map[upstream.Resolution]
+	if c.config {
+		lastKeys, last = c.plan.table.Keys(), c.plan.result.Resolutions
+	}
+	resolve := func(k upstream.Key) {
+		if keys.Has(k) {
+			r, _ := resolutions.Get(k)
+			c.ahead[k] = struct{}{} // until p is live
 			c.resolve(k, r)
-			left--
 		}
 	}
-	if left == 0 {
-		return
+	for k := range lastKeys.MayDiffer(keys) {
+		resolve(k)
 	}
-	for k := range keys {
-		c.resolve(k, resolutions[k])
+	for k := range last.MayDiffer(resolutions) {
+		resolve(k)
+	}
+	for k := range c.ahead {
+		resolve(k)
 	}
 }
 
@@ -314,22 +319,40 @@ func (c *Controller) resolve(k upstream.Key, r upstream.Resolution) {
 	c.Pools.Pool(k).Set(r)
 }
 
-// forget drops what is known of the pools that the Registry no longer keeps.
-func (c *Controller) forget(keys map[upstream.Key]struct{}) {
-	if len(c.resolved) == len(keys) { // all of keys are in resolved
+// release lets go of the Pools that are not of keys, those of the live table.
+func (c *Controller) release(keys upstream.Map[int]) {
+	if c.config {
+		for k := range c.plan.table.Keys().MayDiffer(keys) {
+			if !keys.Has(k) {
+				c.Pools.Release(k)
+				c.forget(k)
+			}
+		}
+	}
+	// All of keys are in both. Others are of tables that did not become live.
+	if c.Pools.Kept() != keys.Len() {
+		c.Pools.Retain(keys.Has)
+	}
+	if len(c.resolved) != keys.Len() {
+		for k := range c.resolved {
+			if !keys.Has(k) {
+				c.forget(k)
+			}
+		}
+	}
+}
+
+// forget drops what is known of the Pool of k.
+func (c *Controller) forget(k upstream.Key) {
+	if _, known := c.resolved[k]; !known {
 		return
 	}
-	for k := range c.resolved {
-		if _, kept := keys[k]; kept {
-			continue
-		}
-		delete(c.resolved, k)
-		delete(c.own, k)
-		name := serviceName(k)
-		c.keys[name] = slices.DeleteFunc(c.keys[name], func(other upstream.Key) bool { return other == k })
-		if len(c.keys[name]) == 0 {
-			delete(c.keys, name)
-		}
+	delete(c.resolved, k)
+	delete(c.own, k)
+	name := serviceName(k)
+	c.keys[name] = slices.DeleteFunc(c.keys[name], func(other upstream.Key) bool { return other == k })
+	if len(c.keys[name]) == 0 {
+		delete(c.keys, name)
 	}
 }
 
@@ -359,7 +382,7 @@ func (c *Controller) endpoints(services map[types.NamespacedName]time.Time) {
 			}
 			for _, k := range c.keys[name] {
 				own := c.own[k]
-				c.ahead = true
+				c.ahead[k] = struct{}{}
 				r, _ := c.Translator.Resolve(s, k)
 				c.resolve(k, r)
 				if !slices.Equal(own, c.own[k]) {

@@ -175,12 +175,6 @@ func sameList[T any](a, b []T) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
-// sameMap reports whether a and b are one map. Both are referred to, so that no address is used
-// again.
-func sameMap[K comparable, V any](a, b map[K]V) bool {
-	return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
-}
-
 // equalCertificates compares certificates as pointers: each Secret is parsed once.
 func equalCertificates(a, b *ingress.Result) bool {
 	return a.DefaultCertificate == b.DefaultCertificate &&

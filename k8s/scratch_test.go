@@ -198,7 +198,7 @@ func live(t *testing.T, c *Controller) string {
 		line("%s %s policies %v", r.Host, r.Path, proxy.PolicyNames(r))
 	}
 	var backends []string
-	for k := range c.Proxy.Table().Keys() {
+	for k := range c.Proxy.Table().Keys().All() {
 		if r := c.resolved[k]; len(r.Addresses) == 0 && r.Reason == "" {
 			t.Errorf("%+v was not resolved", k)
 		}

@@ -3,9 +3,7 @@ package proxy
 import (
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"slices"
 
 	"github.com/fairlead-ingress/fairlead/proxy/policy"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
@@ -16,7 +14,7 @@ import (
 type Table struct {
 	routes *router.Table
 	hosts  []*compiledHost // in the order of Config.Hosts
-	keys   map[upstream.Key]struct{}
+	keys   upstream.Map[int]
 	// fallback answers what no rule matches; nil answers 404.
 	fallback http.Handler
 	// fallbackKey is where fallback leads to.
@@ -33,12 +31,29 @@ func (t *Table) Generation() uint64 { return t.generation }
 // Len is the number of routes served.
 func (t *Table) Len() int { return t.routes.Len() }
 
-// Keys are the backends that the table's rules lead to. The caller must not change it.
-func (t *Table) Keys() map[upstream.Key]struct{} { return t.keys }
+// Keys are the backends that the table's rules lead to, each with the number of hosts that do.
+func (t *Table) Keys() upstream.Map[int] { return t.keys }
 
 // Rules are those served, in the order of the dump: conflicts are settled.
 func (t *Table) Rules() []*Rule {
-	routes := t.routes.Routes()
+	return rulesOf(t.routes.Routes())
+}
+
+// Difference returns the rules that are served by t and not by before, and those that were served by
+// before and are not by t. A rule that did not change is the same pointer in both. Either may be nil.
+func (t *Table) Difference(before *Table) (fresh, gone []*Rule) {
+	var old, now *router.Table
+	if before != nil {
+		old = before.routes
+	}
+	if t != nil {
+		now = t.routes
+	}
+	came, left := now.Difference(old)
+	return rulesOf(came), rulesOf(left)
+}
+
+func rulesOf(routes []*router.Route) []*Rule {
 	rules := make([]*Rule, 0, len(routes))
 	for _, r := range routes {
 		if h, ok := r.Handler.(*route); ok {
@@ -93,11 +108,17 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 	t := &Table{hosts: make([]*compiledHost, len(c.Hosts)), trust: p.trustOf(c.Trust)}
 	t.trust.balanced = c.Listener.ProxyProtocol != nil
 	var changed []router.HostRoutes
-	var left, came []upstream.Key // the backends of hosts that changed, before and now
+	hosts := make(map[upstream.Key]int) // that lead to a backend: how many came, less those that left
+	count := func(keys []upstream.Key, n int) {
+		for _, k := range keys {
+			hosts[k] += n
+		}
+	}
 	old := last.hosts
 	leave := func() {
 		changed = append(changed, router.HostRoutes{Host: old[0].rules.Host})
-		left, old = append(left, old[0].keys...), old[1:]
+		count(old[0].keys, -1)
+		old = old[1:]
 	}
 	for i, h := range c.Hosts {
 		for len(old) > 0 && old[0].rules != h && old[0].rules.Host < h.Host {
@@ -113,20 +134,21 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 		}
 		now := p.compileHost(h, before)
 		t.hosts[i] = now
-		left, came = append(left, before.leadsTo()...), append(came, now.keys...)
+		count(before.leadsTo(), -1)
+		count(now.keys, +1)
 		changed = append(changed, router.HostRoutes{Host: h.Host, Routes: now.entries()})
 	}
 	for len(old) > 0 {
 		leave()
 	}
 	if last.fallbackKey != (upstream.Key{}) {
-		left = append(left, last.fallbackKey)
+		hosts[last.fallbackKey]--
 	}
 	if c.DefaultBackend != (upstream.Key{}) {
-		came = append(came, c.DefaultBackend)
+		hosts[c.DefaultBackend]++
 		t.fallback, t.fallbackKey = p.compileFallback(c.DefaultBackend, c.DefaultPolicies), c.DefaultBackend
 	}
-	t.keys = t.collectKeys(last.keys, left, came)
+	t.keys = recount(last.keys, hosts)
 	t.unmatched = p.recorder(nil)
 	var conflicts []router.Conflict
 	t.routes, conflicts = last.routes.With(changed)
@@ -134,33 +156,20 @@ func (p *Proxy) Compile(c Config) (*Table, []router.Conflict) {
 	return t, conflicts
 }
 
-// collectKeys returns the backends of all hosts and the fallback: last, if left are what may
-// have gone of it and came what is there for certain and that comes to the same.
-func (t *Table) collectKeys(last map[upstream.Key]struct{}, left, came []upstream.Key) map[upstream.Key]struct{} {
-	added := make(map[upstream.Key]struct{}, len(came))
-	for _, k := range came {
-		added[k] = struct{}{}
-	}
-	stays := !slices.ContainsFunc(left, func(k upstream.Key) bool { _, still := added[k]; return !still })
-	maps.DeleteFunc(added, func(k upstream.Key, _ struct{}) bool { _, known := last[k]; return known })
-	switch {
-	case stays && len(added) == 0 && last != nil:
-		return last
-	case stays && last != nil:
-		all := maps.Clone(last)
-		maps.Copy(all, added)
-		return all
-	}
-	all := make(map[upstream.Key]struct{}, len(last))
-	for _, h := range t.hosts {
-		for _, k := range h.keys {
-			all[k] = struct{}{}
+// recount returns counts with changes added to them. What comes to nothing is left out.
+func recount(counts upstream.Map[int], changes map[upstream.Key]int) upstream.Map[int] {
+	edit := counts.Edit()
+	for k, n := range changes {
+		before, _ := edit.Get(k)
+		switch {
+		case n == 0:
+		case before+n == 0:
+			edit.Delete(k)
+		default:
+			edit.Set(k, before+n)
 		}
 	}
-	if t.fallbackKey != (upstream.Key{}) {
-		all[t.fallbackKey] = struct{}{}
-	}
-	return all
+	return edit.Map()
 }
 
 // compileRule is the only place where a rule's plain data becomes behaviour.

@@ -96,7 +96,7 @@ func TestTableSaysWhatIsServed(t *testing.T) {
 		t.Errorf("dump has the loser of a conflict:\n%s", got)
 	}
 	keys := table.Keys()
-	if _, ok := keys[upstream.Key{Service: "unused"}]; ok || len(keys) != 3 {
+	if keys.Has(upstream.Key{Service: "unused"}) || keys.Len() != 3 {
 		// The loser's pool is kept too: it is the one to take over.
 		t.Errorf("keys = %v, want those of shop/web, other/web and infra/default", keys)
 	}

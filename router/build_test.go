@@ -120,9 +120,19 @@ func TestWithIsBuild(t *testing.T) {
 			if !reflect.DeepEqual(got, want) {
 				t.Fatalf("seed %d step %d: the tables differ", seed, step)
 			}
+			fresh, gone := got.Difference(prev)
+			if !slices.Equal(fresh, without(got, prev)) || !slices.Equal(gone, without(prev, got)) {
+				t.Fatalf("seed %d step %d: fresh\n%s\ngone\n%s", seed, step, list(fresh), list(gone))
+			}
 			prev, before = got, routes
 		}
 	}
+}
+
+// without is what of a is not in b.
+func without(a, b *Table) []*Route {
+	others := b.Routes()
+	return slices.DeleteFunc(a.Routes(), func(r *Route) bool { return slices.Contains(others, r) })
 }
 
 // edits are the hosts whose routes are others, or in another order, after than before.

@@ -96,8 +96,9 @@ func TestExplainIsWhatIsServed(t *testing.T) {
 		p := proxy.New(pools)
 		p.Observer = seen
 		table, conflicts := p.Compile(result.Config)
-		for k := range table.Keys() {
-			pools.Pool(k).Set(result.Resolutions[k])
+		for k := range table.Keys().All() {
+			r, _ := result.Resolutions.Get(k)
+			pools.Pool(k).Set(r)
 		}
 		p.Swap(table)
 		v := explain.New(explain.State{

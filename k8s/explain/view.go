@@ -158,7 +158,7 @@ func Offline(s *ingress.Snapshot, o ingress.Options, extra []ingress.Problem) (s
 	pools := upstream.NewRegistry(upstream.Options{AllowLocal: s.LocalEndpoints})
 	p := proxy.New(pools)
 	table, conflicts := p.Compile(r.Config)
-	for key, resolution := range r.Resolutions {
+	for key, resolution := range r.Resolutions.All() {
 		pools.Pool(key).Set(resolution)
 	}
 	problems := append(append([]ingress.Problem(nil), r.Problems...), ingress.ConflictProblems(conflicts)...)

@@ -1,7 +1,6 @@
 package ingress
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,9 +54,8 @@ type backends struct {
 	failing  map[*backend]struct{} // those with findings
 	// byService has the first of those of a Service.
 	byService map[types.NamespacedName]*backend
-	// resolutions are those of the last Result, which shares the map. They are right but for
-	// the backends in touched.
-	resolutions map[upstream.Key]upstream.Resolution
+	// resolutions are those of the last Result. They are right but for the backends in touched.
+	resolutions upstream.Map[upstream.Resolution]
 	touched     map[*backend]struct{}
 }
 
@@ -149,31 +147,21 @@ func (bs *backends) refresh(b *backend, o *Options, s *Snapshot) {
 
 // settle brings resolutions up to date and forgets what nobody refers to.
 func (bs *backends) settle() {
-	var next map[upstream.Key]upstream.Resolution // once something differs
-	change := func() map[upstream.Key]upstream.Resolution {
-		if next == nil {
-			if next = maps.Clone(bs.resolutions); next == nil {
-				next = make(map[upstream.Key]upstream.Resolution, len(bs.touched))
-			}
-		}
-		return next
-	}
+	next := bs.resolutions.Edit()
 	for b := range bs.touched {
-		was, had := bs.resolutions[b.key]
+		was, had := next.Get(b.key)
 		switch has := b.served > 0 || b.joined > 0 || b == bs.fallback; {
 		case has && !(had && was.Equal(b.resolved)):
-			change()[b.key] = b.resolved
-		case !has && had:
-			delete(change(), b.key)
+			next.Set(b.key, b.resolved)
+		case !has:
+			next.Delete(b.key)
 		}
 		if len(b.users) == 0 && b != bs.fallback {
 			bs.forget(b)
 		}
 	}
 	clear(bs.touched)
-	if next != nil {
-		bs.resolutions = next
-	}
+	bs.resolutions = next.Map()
 }
 
 func (b *backend) name() types.NamespacedName {
@@ -196,7 +184,7 @@ func (b *backend) problems(bs *backends) []Problem {
 }
 
 // resolve returns what every backend leads to.
-func (t *Translator) resolve(s *Snapshot) map[upstream.Key]upstream.Resolution {
+func (t *Translator) resolve(s *Snapshot) upstream.Map[upstream.Resolution] {
 	bs := &t.backends
 	if sameMap(t.last.Services, s.Services) && sameMap(t.last.Slices, s.Slices) && t.last.LocalEndpoints == s.LocalEndpoints {
 		for b := range bs.touched {

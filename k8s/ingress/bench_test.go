@@ -91,7 +91,7 @@ func BenchmarkTranslate(b *testing.B) {
 }
 
 func check(b *testing.B, r *ingress.Result) {
-	if len(r.Config.Rules()) != 4*fleetSize || len(r.Resolutions) != fleetSize || len(r.Certificates) != fleetSize || len(r.Problems) > 0 {
-		b.Fatalf("%d rules, %d backends, %d certificates, %d problems", len(r.Config.Rules()), len(r.Resolutions), len(r.Certificates), len(r.Problems))
+	if len(r.Config.Rules()) != 4*fleetSize || r.Resolutions.Len() != fleetSize || len(r.Certificates) != fleetSize || len(r.Problems) > 0 {
+		b.Fatalf("%d rules, %d backends, %d certificates, %d problems", len(r.Config.Rules()), r.Resolutions.Len(), len(r.Certificates), len(r.Problems))
 	}
 }

@@ -54,7 +54,7 @@ func FuzzTranslate(f *testing.F) {
 		}
 		checkRules(t, r)
 		checkProblems(t, r.Problems)
-		for key, resolution := range r.Resolutions {
+		for key, resolution := range r.Resolutions.All() {
 			checkResolution(t, key, resolution)
 		}
 		for _, b := range r.Certificates {
@@ -184,18 +184,18 @@ func checkRules(t *testing.T, r *ingress.Result) {
 					t.Errorf("%s has a canary of another namespace: %s", rule.Origin, rule.Canary.Origin)
 				}
 			}
-			if _, ok := r.Resolutions[rule.Backend]; !ok || rule.Backend.Service == "" || rule.Backend.Port == "" {
+			if !r.Resolutions.Has(rule.Backend) || rule.Backend.Service == "" || rule.Backend.Port == "" {
 				t.Errorf("rule leads to %q, which is not resolved", rule.Backend)
 			}
 		}
 	}
 	delete(forwarded, upstream.Key{})
 	for key := range forwarded {
-		if _, ok := r.Resolutions[key]; !ok {
+		if !r.Resolutions.Has(key) {
 			t.Errorf("%+v is forwarded to and not resolved", key)
 		}
 	}
-	for key := range r.Resolutions {
+	for key := range r.Resolutions.All() {
 		if !forwarded[key] {
 			t.Errorf("%s is resolved, and no rule leads there", key.Target())
 		}

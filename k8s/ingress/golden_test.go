@@ -117,9 +117,9 @@ func ask(t *testing.T, table *router.Table, questions []byte) string {
 	return out.String()
 }
 
-func resolutionsText(resolutions map[upstream.Key]upstream.Resolution) string {
+func resolutionsText(resolutions upstream.Map[upstream.Resolution]) string {
 	var lines []string
-	for key, r := range resolutions {
+	for key, r := range resolutions.All() {
 		line := key.Target()
 		if len(r.Addresses) == 0 {
 			line += " " + r.Reason

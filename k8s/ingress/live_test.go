@@ -134,7 +134,7 @@ func (l *live) serve() {
 	l.problems = result.Problems
 	table, _ := l.proxy.Compile(result.Config)
 	at := l.backend.Addr()
-	for key := range table.Keys() {
+	for key := range table.Keys().All() {
 		l.proxy.Pools.Pool(key).Set(upstream.Resolution{Addresses: []upstream.Address{{Host: at.Addr().String(), Port: at.Port()}}})
 	}
 	l.proxy.Swap(table)

@@ -24,7 +24,7 @@ func TestRulesAndResolveAreTranslate(t *testing.T) {
 		}
 		for _, rule := range own {
 			got, problems := ingress.Resolve(ingress.Options{}, s, rule.Backend)
-			want := r.Resolutions[rule.Backend]
+			want, _ := r.Resolutions.Get(rule.Backend)
 			if len(got.Addresses) != 2 || len(want.Addresses) != 2 || got.Addresses[0] != want.Addresses[0] || len(problems) > 0 {
 				t.Errorf("%s: got %v, want %v; %v", rule.Backend, got, want, problems)
 			}

@@ -32,7 +32,7 @@ type Result struct {
 	DefaultCertificate *tls.Certificate
 	Problems           []Problem // sorted, no duplicates
 	// Resolutions has every backend that Config forwards to.
-	Resolutions map[upstream.Key]upstream.Resolution
+	Resolutions upstream.Map[upstream.Resolution]
 	// Owned are the Ingresses of our classes, in order of precedence.
 	Owned []*netv1.Ingress
 	// Until is when Certificates or Problems change although no object does, as a

@@ -173,10 +173,10 @@ func TestResultDependsOnSnapshotAlone(t *testing.T) {
 				t.Fatalf("the Problem %v is of %+v, want %+v", p, q.Object, p.Object)
 			}
 		}
-		for key := range want.Resolutions {
+		for key, resolution := range want.Resolutions.All() {
 			a, problems := used.Resolve(part, key)
-			if !reflect.DeepEqual(a, want.Resolutions[key]) {
-				t.Fatalf("Resolve(%s) = %v, in the Result it is %v", key, a, want.Resolutions[key])
+			if !reflect.DeepEqual(a, resolution) {
+				t.Fatalf("Resolve(%s) = %v, in the Result it is %v", key, a, resolution)
 			}
 			for _, p := range problems {
 				if !slices.ContainsFunc(want.Problems, func(q ingress.Problem) bool { return p.Compare(q) == 0 }) {
@@ -271,7 +271,8 @@ func TestUnchangedObjectsAreKept(t *testing.T) {
 	if first.Config.Rules()[1] == second.Config.Rules()[1] || second.Config.Rules()[1].Path != "/new" {
 		t.Errorf("the rule of a changed Ingress is %+v", second.Config.Rules()[1])
 	}
-	if &first.Resolutions[web].Addresses[0] != &second.Resolutions[web].Addresses[0] {
+	before, _ := first.Resolutions.Get(web)
+	if now, _ := second.Resolutions.Get(web); &before.Addresses[0] != &now.Addresses[0] {
 		t.Error("an unchanged Service was resolved again")
 	}
 	if first.Certificates[0].Certificates[0] != second.Certificates[0].Certificates[0] {
@@ -294,7 +295,7 @@ func TestUnchangedObjectsAreKept(t *testing.T) {
 	if got, problems := tr.Resolve(&changed, web); !reflect.DeepEqual(got, want) || problems != nil {
 		t.Errorf("Resolve after a change = %v, %v, want %v", got, problems, want)
 	}
-	if got := tr.Translate(&changed).Resolutions[web]; !reflect.DeepEqual(got, want) {
+	if got, _ := tr.Translate(&changed).Resolutions.Get(web); !reflect.DeepEqual(got, want) {
 		t.Errorf("Translate after a change resolves to %v, want %v", got, want)
 	}
 }
@@ -430,7 +431,7 @@ func TestTranslateAfterPanic(t *testing.T) {
 // The zero value of Snapshot and Options is no trap.
 func TestEmpty(t *testing.T) {
 	r := ingress.NewTranslator(ingress.Options{}).Translate(&ingress.Snapshot{})
-	if len(r.Config.Rules())+len(r.Certificates)+len(r.Problems)+len(r.Resolutions)+len(r.Owned) != 0 || !r.Until.IsZero() {
+	if len(r.Config.Rules())+len(r.Certificates)+len(r.Problems)+r.Resolutions.Len()+len(r.Owned) != 0 || !r.Until.IsZero() {
 		t.Errorf("an empty Snapshot means\n%s", text(r))
 	}
 }

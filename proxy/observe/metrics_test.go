@@ -35,7 +35,7 @@ func newProxy(t testing.TB, o Options) (*proxy.Proxy, *Metrics) {
 func serve(p *proxy.Proxy, rules ...*proxy.Rule) {
 	t, _ := p.Compile(proxy.Config{Hosts: proxy.ByHost(rules)})
 	p.Swap(t)
-	p.Pools.Retain(t.Keys())
+	p.Pools.Retain(t.Keys().Has)
 }
 
 // answering is a rule that needs no backend.

@@ -110,7 +110,7 @@ func (m *Metrics) sweep() {
 			s.seen = true
 		}
 	}
-	for k := range t.Keys() {
+	for k := range t.Keys().All() {
 		if s := m.services[serviceKey{k.Namespace, k.Service}]; s != nil {
 			s.seen = true
 		}

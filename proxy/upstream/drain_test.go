@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -153,12 +154,8 @@ func TestEndpointsSorted(t *testing.T) {
 	}
 }
 
-func keys(k ...Key) map[Key]struct{} {
-	m := make(map[Key]struct{})
-	for _, k := range k {
-		m[k] = struct{}{}
-	}
-	return m
+func keys(wanted ...Key) func(Key) bool {
+	return func(k Key) bool { return slices.Contains(wanted, k) }
 }
 
 // An orphaned pool serves those who have it, keeps nothing idle, and is forgotten when at rest.
@@ -209,7 +206,7 @@ func TestOrphanComesBack(t *testing.T) {
 			p := r.Pool(testKey)
 			p.Set(resolution(HTTP, b.Addr()))
 			_, held := hold(t, p)
-			r.Retain(nil)
+			r.Retain(keys())
 			back(r)
 			if r.Pool(testKey) != p {
 				t.Fatal("want the same pool")
@@ -331,7 +328,7 @@ func TestSwapUnderLoad(t *testing.T) {
 			case 1:
 				p.Set(resolution(protocol, addresses[1], addresses[2]))
 			case 2:
-				r.Retain(nil)
+				r.Retain(keys())
 			case 3:
 				r.Retain(keys(testKey))
 			}

@@ -23,6 +23,7 @@ type Registry struct {
 
 	mu     sync.Mutex
 	pools  map[Key]*Pool
+	kept   int // those of pools that are no orphans
 	closed bool
 }
 
@@ -60,26 +61,51 @@ func (r *Registry) Pool(k Key) *Pool {
 	case p == nil:
 		p = newPool(r, k)
 		r.pools[k] = p
-	case p.orphan.Load() && !r.closed:
-		p.setOrphan(false)
+		r.kept++
+	case !r.closed:
+		r.keep(p, true)
 	}
 	return p
 }
 
-// Retain makes orphans of the Pools that are not in keys, and of no others. It makes no Pools.
-func (r *Registry) Retain(keys map[Key]struct{}) {
+// Retain makes orphans of the Pools that are not wanted, and of no others. It makes no Pools.
+func (r *Registry) Retain(wanted func(Key) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for k, p := range r.pools {
-		_, wanted := keys[k]
-		wanted = wanted && !r.closed
-		if p.orphan.Load() == wanted {
-			p.setOrphan(!wanted)
-		}
-		if !wanted {
-			r.forgetLocked(p)
+		r.keep(p, !r.closed && wanted(k))
+	}
+}
+
+// Release makes an orphan of the Pool of k, if there is one.
+func (r *Registry) Release(k Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.pools[k]; p != nil {
+		r.keep(p, false)
+	}
+}
+
+// keep makes p, which is one of r.pools, an orphan or no orphan. The lock is held.
+func (r *Registry) keep(p *Pool, wanted bool) {
+	if p.orphan.Load() == wanted {
+		p.setOrphan(!wanted)
+		if wanted {
+			r.kept++
+		} else {
+			r.kept--
 		}
 	}
+	if !wanted {
+		r.forgetLocked(p)
+	}
+}
+
+// Kept is the number of Pools that are no orphans.
+func (r *Registry) Kept() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.kept
 }
 
 // Pools returns the Pools by Key, orphans that drain included.
@@ -110,7 +136,7 @@ func (r *Registry) Close() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
-	r.Retain(nil)
+	r.Retain(func(Key) bool { return false })
 	r.cancel()
 }
 

@@ -30,8 +30,8 @@ type History struct {
 	ring []Generation // oldest first
 
 	// Of the live state; for Run's goroutine alone.
-	rules        []*proxy.Rule            // in the order of the table
-	known        bool                     // rules are those of a table
+	table        *proxy.Table             // nil before the first
+	routes       int                      // that it serves
 	certificates map[string]certs.Binding // by host
 	bindings     []certs.Binding          // that certificates was made of
 }
@@ -94,9 +94,11 @@ func (h *History) Run(ctx context.Context) {
 // take compares what is live now with what was before.
 func (h *History) take(l Live) {
 	g := Generation{Number: l.Table.Generation(), At: l.At, Took: l.Took, Errors: l.Errors, Warnings: l.Warnings}
-	first := !h.known
-	fresh, gone := h.compare(l.Table.Rules())
-	g.Routes = countRoutes(h.rules)
+	first := h.table == nil
+	came, left := l.Table.Difference(h.table)
+	fresh, gone := withPaths(came), withPaths(left)
+	h.table, h.routes = l.Table, h.routes+len(fresh)-len(gone)
+	g.Routes = h.routes
 	told := h.certificatesChanged(l.Certificates, &g)
 	if first {
 		g.Added, g.Certificates = len(fresh), len(h.certificates)
@@ -115,42 +117,9 @@ func (h *History) take(l Live) {
 	}
 }
 
-// compare returns the rules that were not live before, and those that are no longer. A rule that
-// did not change is the same pointer from table to table, and in the same order, so what
-// differs lies between what is equal at both ends.
-func (h *History) compare(rules []*proxy.Rule) (fresh, gone []*proxy.Rule) {
-	before, now := h.rules, rules
-	h.rules, h.known = rules, true
-	for len(before) > 0 && len(now) > 0 && before[0] == now[0] {
-		before, now = before[1:], now[1:]
-	}
-	for len(before) > 0 && len(now) > 0 && before[len(before)-1] == now[len(now)-1] {
-		before, now = before[:len(before)-1], now[:len(now)-1]
-	}
-	return without(now, before), without(before, now)
-}
-
-// without returns the rules of a that b has not.
-func without(a, b []*proxy.Rule) (rest []*proxy.Rule) {
-	in := make(map[*proxy.Rule]struct{}, len(b))
-	for _, r := range b {
-		in[r] = struct{}{}
-	}
-	for _, r := range a {
-		if _, both := in[r]; !both && r.PathType != router.HostOnly {
-			rest = append(rest, r)
-		}
-	}
-	return rest
-}
-
-func countRoutes(rules []*proxy.Rule) (n int) {
-	for _, r := range rules {
-		if r.PathType != router.HostOnly {
-			n++
-		}
-	}
-	return n
+// withPaths leaves out rules that do nothing but make a host exist.
+func withPaths(rules []*proxy.Rule) []*proxy.Rule {
+	return slices.DeleteFunc(rules, func(r *proxy.Rule) bool { return r.PathType == router.HostOnly })
 }
 
 // place is what two rules have in common of which one took the other's place.

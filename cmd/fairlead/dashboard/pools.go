@@ -44,12 +44,11 @@ func (e endpointRow) state() string {
 const maxEndpoints = 50
 
 // pools reads every pool. Those that no key leads to drain.
-func (d *Dashboard) pools(keys map[upstream.Key]struct{}) map[upstream.Key]*poolRow {
+func (d *Dashboard) pools(keys upstream.Map[int]) map[upstream.Key]*poolRow {
 	all := d.Pools.Pools()
 	rows := make(map[upstream.Key]*poolRow, len(all))
 	for _, p := range all {
-		_, wanted := keys[p.Key()]
-		row := &poolRow{Key: p.Key().Target(), Draining: !wanted, pool: p}
+		row := &poolRow{Key: p.Key().Target(), Draining: !keys.Has(p.Key()), pool: p}
 		for _, e := range p.Endpoints() {
 			out := e.Ejected()
 			row.All++
