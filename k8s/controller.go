@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,12 +78,9 @@ type Controller struct {
 
 	// What follows belongs to Run's goroutine.
 
-	plan        plan                                    // what is live
-	config      bool                                    // plan is set
-	resolved    map[upstream.Key]upstream.Resolution    // what the live table's pools were given
-	keys        map[types.NamespacedName][]upstream.Key // those of resolved, by Service
-	ahead       map[upstream.Key]struct{}               // those of resolved that are newer than plan
-	own         map[upstream.Key][]upstream.Address     // those of resolved that are our own
+	plan        plan // what is live
+	config      bool // plan is set
+	filled      filled
 	quarantined map[*netv1.Ingress]struct{}
 	panics      map[string]struct{} // those that were logged
 	holdUntil   time.Time
@@ -170,10 +166,6 @@ func (c *Controller) Run(ctx context.Context) error {
 // begin sets what Run needs.
 func (c *Controller) begin() {
 	c.changes.wake = make(chan struct{}, 1)
-	c.resolved = make(map[upstream.Key]upstream.Resolution)
-	c.keys = make(map[types.NamespacedName][]upstream.Key)
-	c.ahead = make(map[upstream.Key]struct{})
-	c.own = make(map[upstream.Key][]upstream.Address)
 	c.quarantined = make(map[*netv1.Ingress]struct{})
 	c.panics = make(map[string]struct{})
 	if c.HoldOff == 0 {
@@ -257,7 +249,7 @@ func (c *Controller) full(s *ingress.Snapshot, since time.Time) {
 // install makes p live. Make before break: the pools are filled and the certificates stored
 // before the table that needs them is live; what it no longer needs goes last.
 func (c *Controller) install(p plan, swap bool) {
-	c.resolveAll(p)
+	c.fill(p.table.Keys(), p.result.Resolutions)
 	if c.config && equalCertificates(c.plan.result, p.result) {
 		p.result.Certificates = c.plan.result.Certificates
 	} else {
@@ -265,145 +257,11 @@ func (c *Controller) install(p plan, swap bool) {
 	}
 	if swap {
 		c.Proxy.Swap(p.table)
-		c.release(p.table.Keys())
 	}
-	c.plan, c.config = p, true
-	clear(c.ahead)
+	c.release(p.table.Keys())
+	c.plan, c.config, c.filled.sound = p, true, true
 	problems := mergeProblems(p.result.Problems, ingress.ConflictProblems(p.conflicts), c.quarantineProblems(), c.ownProblems())
 	c.problems.Store(&problems)
-}
-
-// resolveAll gives the Pools of what p leads to what they lead to, where that is not known to be
-// what they have.
-func (c *Controller) resolveAll(p plan) {
-	keys, resolutions := p.table.Keys(), p.result.Resolutions
-	var lastKeys upstream.Map[int]
-	var last upstream.Map[upstream.Resolution]
-	if c.config {
-		lastKeys, last = c.plan.table.Keys(), c.plan.result.Resolutions
-	}
-	resolve := func(k upstream.Key) {
-		if keys.Has(k) {
-			r, _ := resolutions.Get(k)
-			c.ahead[k] = struct{}{} // until p is live
-			c.resolve(k, r)
-		}
-	}
-	for k := range lastKeys.MayDiffer(keys) {
-		resolve(k)
-	}
-	for k := range last.MayDiffer(resolutions) {
-		resolve(k)
-	}
-	for k := range c.ahead {
-		resolve(k)
-	}
-}
-
-// resolve gives the Pool of k what k leads to, if that changed.
-func (c *Controller) resolve(k upstream.Key, r upstream.Resolution) {
-	last, known := c.resolved[k]
-	if known && last.Equal(r) {
-		return
-	}
-	if !known {
-		name := serviceName(k)
-		c.keys[name] = append(c.keys[name], k)
-	}
-	c.resolved[k] = r
-	if own := c.ownOf(r); len(own) > 0 {
-		c.own[k] = own
-	} else {
-		delete(c.own, k)
-	}
-	c.Pools.Pool(k).Set(r)
-}
-
-// release lets go of the Pools that are not of keys, those of the live table.
-func (c *Controller) release(keys upstream.Map[int]) {
-	if c.config {
-		for k := range c.plan.table.Keys().MayDiffer(keys) {
-			if !keys.Has(k) {
-				c.Pools.Release(k)
-				c.forget(k)
-			}
-		}
-	}
-	// All of keys are in both. Others are of tables that did not become live.
-	if c.Pools.Kept() != keys.Len() {
-		c.Pools.Retain(keys.Has)
-	}
-	if len(c.resolved) != keys.Len() {
-		for k := range c.resolved {
-			if !keys.Has(k) {
-				c.forget(k)
-			}
-		}
-	}
-}
-
-// forget drops what is known of the Pool of k.
-func (c *Controller) forget(k upstream.Key) {
-	if _, known := c.resolved[k]; !known {
-		return
-	}
-	delete(c.resolved, k)
-	delete(c.own, k)
-	name := serviceName(k)
-	c.keys[name] = slices.DeleteFunc(c.keys[name], func(other upstream.Key) bool { return other == k })
-	if len(c.keys[name]) == 0 {
-		delete(c.keys, name)
-	}
-}
-
-func serviceName(k upstream.Key) types.NamespacedName {
-	return types.NamespacedName{Namespace: k.Namespace, Name: k.Service}
-}
-
-// endpoints resolves the backends of the given Services again. When their Problems changed a
-// full update follows, for Problems are its to report.
-func (c *Controller) endpoints(services map[types.NamespacedName]time.Time) {
-	start := time.Now()
-	var since time.Time
-	err := guard(func() {
-		for name, at := range services {
-			if name == c.Replicas.Service {
-				c.countReplicas(c.service(name))
-			}
-			s := c.service(name)
-			if c.Translator.Recheck(s, name) {
-				c.changes.notifyAt(types.NamespacedName{}, at)
-			}
-			if len(c.keys[name]) == 0 {
-				continue // nobody routes to it
-			}
-			if since.IsZero() || at.Before(since) {
-				since = at
-			}
-			for _, k := range c.keys[name] {
-				own := c.own[k]
-				c.ahead[k] = struct{}{}
-				r, _ := c.Translator.Resolve(s, k)
-				c.resolve(k, r)
-				if !slices.Equal(own, c.own[k]) {
-					c.changes.notifyAt(types.NamespacedName{}, at)
-				}
-			}
-		}
-	})
-	if err != nil {
-		c.panicked(err)
-	}
-	if !since.IsZero() {
-		c.update(Update{Since: since, Took: time.Since(start), Endpoints: true, Err: err})
-	}
-}
-
-func (c *Controller) service(name types.NamespacedName) *ingress.Snapshot {
-	if s, ok := c.Source.(serviceSource); ok {
-		return s.Service(name)
-	}
-	return c.Source.Snapshot()
 }
 
 // update completes u with the live state and hands it on.

@@ -2,6 +2,7 @@ package k8s
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -574,6 +575,35 @@ func TestPanicOfTheWhole(t *testing.T) {
 	}
 	b.source.set(parse(t, class+app("b")), everything())
 	eventually(t, "the next change", func() bool { status, _ := b.get(t, "b.example"); return status != http.StatusNotFound })
+}
+
+// TestPanicOnceFilled: pools were given what a table leads to that then did not become live.
+func TestPanicOnceFilled(t *testing.T) {
+	one, two := proxytest.Start(t, backend("one")), proxytest.Start(t, backend("two"))
+	b := newBench(t)
+	broken := parse(t, class+app("a")+app("b")+endpoints("a", two))
+	b.translate = func(s *ingress.Snapshot) *ingress.Result {
+		r := b.Translator.Translate(s)
+		if s == broken {
+			r.Certificates = []certs.Binding{{Host: "a.example", Certificates: []*tls.Certificate{nil, nil}}}
+		}
+		return r
+	}
+	whole := parse(t, class+app("a")+endpoints("a", one))
+	b.source.snapshot = whole
+	b.start(t)
+	eventually(t, "ready", b.Ready)
+	for range 3 {
+		before := len(b.seen())
+		b.source.set(broken, everything())
+		eventually(t, "an error", func() bool {
+			u := b.seen()
+			return len(u) > before && u[len(u)-1].Err != nil
+		})
+		b.source.set(whole, everything())
+		eventually(t, "what was there again", func() bool { _, name := b.get(t, "a.example"); return name == "one" })
+		eventually(t, "one pool", func() bool { return b.Pools.Kept() == 1 })
+	}
 }
 
 // TestUntil: a certificate ends, and no object changes.

@@ -12,13 +12,13 @@ import (
 // ownProblems are those of routes and canaries to endpoints that are listeners of this process:
 // the data plane never connects to them.
 func (c *Controller) ownProblems() []ingress.Problem {
-	if len(c.own) == 0 {
+	if len(c.filled.own) == 0 {
 		return nil
 	}
 	var problems []ingress.Problem
 	tell := func(origin router.Origin, backends ...upstream.Key) {
 		for _, backend := range backends {
-			own := c.own[backend]
+			own := c.filled.own[backend]
 			if len(own) == 0 {
 				continue
 			}

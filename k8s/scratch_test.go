@@ -199,10 +199,11 @@ func live(t *testing.T, c *Controller) string {
 	}
 	var backends []string
 	for k := range c.Proxy.Table().Keys().All() {
-		if r := c.resolved[k]; len(r.Addresses) == 0 && r.Reason == "" {
+		r, _ := c.filled.given.Get(k)
+		if len(r.Addresses) == 0 && r.Reason == "" {
 			t.Errorf("%+v was not resolved", k)
 		}
-		backends = append(backends, fmt.Sprintf("%+v leads to %+v", k, c.resolved[k]))
+		backends = append(backends, fmt.Sprintf("%+v leads to %+v", k, r))
 	}
 	for _, p := range c.Pools.Pools() {
 		for _, e := range p.Endpoints() {

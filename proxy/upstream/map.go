@@ -14,19 +14,22 @@ type Map[V any] struct {
 	len    int
 }
 
-// shards are what the Keys of each hash have. None is nil, once they are made.
+// shards are what the Keys of each hash have. None is nil, once they are made. The Keys of a Service
+// are all in one.
 type shards[V any] [256]*shard[V]
 
 type shard[V any] struct{ of map[Key]V }
 
 var shardSeed = maphash.MakeSeed()
 
-func shardOf(k Key) uint8 { return uint8(maphash.Comparable(shardSeed, k)) }
+func shardOf(namespace, service string) uint8 {
+	return uint8(maphash.Comparable(shardSeed, [2]string{namespace, service}))
+}
 
 // Get returns what k has, and whether it has anything.
 func (m Map[V]) Get(k Key) (v V, ok bool) {
 	if m.shards != nil {
-		v, ok = m.shards[shardOf(k)].of[k]
+		v, ok = m.shards[shardOf(k.Namespace, k.Service)].of[k]
 	}
 	return v, ok
 }
@@ -51,6 +54,20 @@ func (m Map[V]) All() iter.Seq2[Key, V] {
 				if !yield(k, v) {
 					return
 				}
+			}
+		}
+	}
+}
+
+// Of yields the Keys of a Service, in no order.
+func (m Map[V]) Of(namespace, service string) iter.Seq[Key] {
+	return func(yield func(Key) bool) {
+		if m.shards == nil {
+			return
+		}
+		for k := range m.shards[shardOf(namespace, service)].of {
+			if k.Service == service && k.Namespace == namespace && !yield(k) {
+				return
 			}
 		}
 	}
@@ -132,7 +149,7 @@ func (e *MapEdit[V]) shard(k Key) *shard[V] {
 		}
 		e.now.shards = made
 	}
-	i := shardOf(k)
+	i := shardOf(k.Namespace, k.Service)
 	if !e.own[i] {
 		e.own[i] = true
 		e.now.shards[i] = &shard[V]{maps.Clone(e.now.shards[i].of)}

@@ -10,7 +10,8 @@ import (
 // Any sequence of changes comes to what those of a map come to, and no version is changed by later ones.
 func TestMap(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	key := func() Key { return Key{Service: fmt.Sprint(random.IntN(400))} }
+	keyOf := func(n int) Key { return Key{Service: fmt.Sprint(n / 4), Port: fmt.Sprint(n % 4)} }
+	key := func() Key { return keyOf(random.IntN(400)) }
 	versions, want := []Map[int]{{}}, []map[Key]int{{}}
 	for range 60 {
 		at := random.IntN(len(versions))
@@ -39,13 +40,24 @@ func TestMap(t *testing.T) {
 		if got := maps.Collect(m.All()); !maps.Equal(got, want[i]) || m.Len() != len(want[i]) {
 			t.Fatalf("version %d has %d, %v, want %v", i, m.Len(), got, want[i])
 		}
+		n := 0
+		for service := range 100 {
+			for k := range m.Of("", fmt.Sprint(service)) {
+				if n++; k.Service != fmt.Sprint(service) || !m.Has(k) {
+					t.Fatalf("version %d: %v is told of service %d", i, k, service)
+				}
+			}
+		}
+		if n != m.Len() {
+			t.Fatalf("version %d: %d of all services, want %d", i, n, m.Len())
+		}
 		for j, n := range versions {
 			told := make(map[Key]bool)
 			for k := range m.MayDiffer(n) {
 				told[k] = true
 			}
 			for k := range 400 {
-				k := Key{Service: fmt.Sprint(k)}
+				k := keyOf(k)
 				a, had := want[i][k]
 				b, has := want[j][k]
 				if v, ok := m.Get(k); v != a || ok != had || m.Has(k) != had {
