@@ -16,12 +16,12 @@ func (c *Controller) ownProblems() []ingress.Problem {
 		return nil
 	}
 	var problems []ingress.Problem
-	tell := func(origin router.Origin, backends ...upstream.Key) {
+	tell := func(origin router.Origin, backends ...*upstream.Key) {
 		for _, backend := range backends {
-			own := c.filled.own[backend]
-			if len(own) == 0 {
+			if backend == nil || len(c.filled.own[*backend]) == 0 {
 				continue
 			}
+			own := c.filled.own[*backend]
 			problems = append(problems, ingress.Problem{
 				Object:   ingress.Object{Kind: "Ingress", Namespace: origin.Namespace, Name: origin.Name},
 				Severity: ingress.Error, Reason: ingress.EndpointAddressDenied,
@@ -34,9 +34,9 @@ func (c *Controller) ownProblems() []ingress.Problem {
 		if r.Answer != (proxy.Answer{}) {
 			continue
 		}
-		tell(r.Origin, r.Backend, r.Secure)
+		tell(r.Origin, &r.Backend, r.Secure)
 		if r.Canary != nil {
-			tell(r.Canary.Origin, r.Canary.Backend, r.Canary.Secure)
+			tell(r.Canary.Origin, &r.Canary.Backend, r.Canary.Secure)
 		}
 	}
 	return problems

@@ -74,15 +74,15 @@ type Rule struct {
 	PathType router.PathType
 	Origin   router.Origin // the Ingress it came from
 	Backend  upstream.Key  // not used when Answer is set
-	// Secure is the Backend of requests over connections with TLS; zero: it is the same.
-	Secure upstream.Key
+	// Secure is the Backend of requests over connections with TLS; nil: it is the same.
+	Secure *upstream.Key
 	// Policies may be shared by many rules (those of one Ingress) and is never changed.
 	// Nil has none.
 	Policies *policy.Set
 	// DefaultBackend answers while the Backend has no endpoints. It also gives the error pages
-	// that the Policies ask for, and ErrorBackend does while it has no endpoints itself. Zero:
+	// that the Policies ask for, and ErrorBackend does while it has no endpoints itself. Nil:
 	// there is none.
-	DefaultBackend, ErrorBackend upstream.Key
+	DefaultBackend, ErrorBackend *upstream.Key
 	// Regex is for rules of type Regexp.
 	Regex Regex
 	// Canary is an alternative backend, for the requests that it says; nil for none.
@@ -110,21 +110,22 @@ func (r *Rule) eachBackend(f func(upstream.Key)) {
 	if r.Answer != (Answer{}) || r.Backend == (upstream.Key{}) {
 		return
 	}
-	for _, k := range [...]upstream.Key{r.Backend, r.Secure, r.DefaultBackend, r.ErrorBackend} {
-		if k != (upstream.Key{}) {
-			f(k)
+	f(r.Backend)
+	for _, k := range [...]*upstream.Key{r.Secure, r.DefaultBackend, r.ErrorBackend} {
+		if k != nil {
+			f(*k)
 		}
 	}
 	if r.Canary != nil {
 		f(r.Canary.Backend)
-		if r.Canary.Secure != (upstream.Key{}) {
-			f(r.Canary.Secure)
+		if r.Canary.Secure != nil {
+			f(*r.Canary.Secure)
 		}
 	}
 }
 
-func targets(key, secure upstream.Key) string {
-	if secure == (upstream.Key{}) {
+func targets(key upstream.Key, secure *upstream.Key) string {
+	if secure == nil {
 		return key.Target()
 	}
 	return key.Target() + "|" + secure.Target()
@@ -133,7 +134,7 @@ func targets(key, secure upstream.Key) string {
 // Canary is the backend of a canary Ingress, behind the policies of the rule that it is joined to.
 type Canary struct {
 	Backend upstream.Key
-	Secure  upstream.Key  // as in Rule
+	Secure  *upstream.Key // as in Rule
 	Origin  router.Origin // the canary Ingress
 	Policy  *policy.Canary
 	Balance policy.Balance // of the canary Ingress: that of the rule is for the rule's own endpoints

@@ -24,18 +24,18 @@ type errorPages struct {
 // errorPages returns those of a rule.
 func (p *Proxy) errorPages(rule *Rule) *errorPages {
 	if rule.Answer != (Answer{}) || rule.Policies == nil || rule.Backend == (upstream.Key{}) ||
-		rule.DefaultBackend == (upstream.Key{}) && rule.ErrorBackend == (upstream.Key{}) {
+		rule.DefaultBackend == nil && rule.ErrorBackend == nil {
 		return nil
 	}
 	e := &errorPages{errors: rule.Policies.Errors, auth: rule.Policies.Auth, facts: factsOf(rule)}
 	if e.auth == nil && len(rule.Policies.Unvouched) > 0 {
 		e.auth = &policy.ExternalAuth{Response: rule.Policies.Unvouched}
 	}
-	leading := func(k upstream.Key) *forwarder {
-		if k == (upstream.Key{}) {
+	leading := func(k *upstream.Key) *forwarder {
+		if k == nil {
 			return nil
 		}
-		return &forwarder{p: p, pool: p.Pools.Pool(k), timeouts: rule.Policies.Timeouts}
+		return &forwarder{p: p, pool: p.Pools.Pool(*k), timeouts: rule.Policies.Timeouts}
 	}
 	e.own, e.other = leading(rule.DefaultBackend), leading(rule.ErrorBackend)
 	return e

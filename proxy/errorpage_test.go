@@ -66,7 +66,7 @@ func failing() *proxytest.Backend {
 
 func pagesRule(set policy.Set) *Rule {
 	r := rule("a.example", "/", webKey)
-	r.Policies, r.DefaultBackend = &set, pagesKey
+	r.Policies, r.DefaultBackend = &set, &pagesKey
 	return r
 }
 
@@ -173,7 +173,7 @@ func TestErrorPageFails(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rule := pagesRule(policy.Set{Errors: policy.Errors{Codes: []int{404, 502}, PassOn: tt.passOn}})
-			rule.ErrorBackend = lastKey
+			rule.ErrorBackend = &lastKey
 			f := newFront(t, Config{Hosts: ByHost([]*Rule{rule})}, nil)
 			f.lead(t, webKey, failing())
 			f.pools.Pool(pagesKey).Set(tt.own)
@@ -229,7 +229,7 @@ func TestErrorPageOfAnUpgrade(t *testing.T) {
 // that folds names what the client wanted it to believe.
 func TestErrorPageIsToldNoSecretsAndNoLies(t *testing.T) {
 	r := pagesRule(policy.Set{Errors: policy.Errors{Codes: []int{404}}})
-	r.ErrorBackend = lastKey
+	r.ErrorBackend = &lastKey
 	f := newFront(t, Config{Hosts: ByHost([]*Rule{r})}, nil)
 	f.lead(t, webKey, failing())
 	f.lead(t, lastKey, pages("other", 299))

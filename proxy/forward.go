@@ -55,13 +55,13 @@ func (p *Proxy) forwarder(pool *upstream.Pool, policies *policy.Set) http.Handle
 }
 
 // leading returns the handler that leads to key, and from connections with TLS to secure unless
-// that is zero.
-func (p *Proxy) leading(key, secure upstream.Key, policies *policy.Set) http.Handler {
+// that is nil.
+func (p *Proxy) leading(key upstream.Key, secure *upstream.Key, policies *policy.Set) http.Handler {
 	plain := p.forwarder(p.Pools.Pool(key), policies)
-	if secure == (upstream.Key{}) {
+	if secure == nil {
 		return plain
 	}
-	return byConnection{plain, p.forwarder(p.Pools.Pool(secure), policies)}
+	return byConnection{plain, p.forwarder(p.Pools.Pool(*secure), policies)}
 }
 
 // byConnection leads requests on by what the client's connection is, not by what a trusted proxy

@@ -86,8 +86,8 @@ func joinCanaries(members []member, rules []*proxy.Rule) ([]*proxy.Rule, []upstr
 		}
 		all[i] = &with
 		keys = append(keys, alternative.Backend)
-		if alternative.Secure != (upstream.Key{}) {
-			keys = append(keys, alternative.Secure)
+		if alternative.Secure != nil {
+			keys = append(keys, *alternative.Secure)
 		}
 	}
 	for _, alternative := range wanted {

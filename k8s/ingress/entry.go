@@ -171,8 +171,11 @@ func (r *reader) read(spec *netv1.IngressSpec) {
 	}
 	r.readIssues()
 	for _, rule := range r.rules {
-		for _, key := range [...]upstream.Key{rule.Backend, rule.Secure, rule.DefaultBackend} {
-			if i, ok := r.refIndex[key]; ok && rule.Answer == (proxy.Answer{}) {
+		for _, key := range [...]*upstream.Key{&rule.Backend, rule.Secure, rule.DefaultBackend} {
+			if key == nil || rule.Answer != (proxy.Answer{}) {
+				continue
+			}
+			if i, ok := r.refIndex[*key]; ok {
 				r.references[i].served = true
 			}
 		}
@@ -323,7 +326,7 @@ func (r *reader) forward(rule *proxy.Rule, field string, b *netv1.IngressBackend
 	if refer {
 		r.refer(rule.Backend, field+".service")
 		if secure != rule.Backend {
-			rule.Secure = secure
+			rule.Secure = &secure
 			r.refer(secure, field+".service")
 		}
 		r.errorPages(rule)

@@ -175,11 +175,16 @@ func checkRules(t *testing.T, r *ingress.Result) {
 			t.Errorf("rule has path %q", rule.Path)
 		}
 		if rule.Answer == (proxy.Answer{}) && rule.PathType != router.HostOnly {
-			for _, key := range []upstream.Key{rule.Backend, rule.Secure, rule.DefaultBackend, rule.ErrorBackend} {
-				forwarded[key] = true
+			leads := []*upstream.Key{&rule.Backend, rule.Secure, rule.DefaultBackend, rule.ErrorBackend}
+			if rule.Canary != nil {
+				leads = append(leads, &rule.Canary.Backend, rule.Canary.Secure)
+			}
+			for _, key := range leads {
+				if key != nil {
+					forwarded[*key] = true
+				}
 			}
 			if rule.Canary != nil {
-				forwarded[rule.Canary.Backend], forwarded[rule.Canary.Secure] = true, true
 				if rule.Canary.Origin.Namespace != rule.Origin.Namespace {
 					t.Errorf("%s has a canary of another namespace: %s", rule.Origin, rule.Canary.Origin)
 				}
@@ -189,7 +194,6 @@ func checkRules(t *testing.T, r *ingress.Result) {
 			}
 		}
 	}
-	delete(forwarded, upstream.Key{})
 	for key := range forwarded {
 		if !r.Resolutions.Has(key) {
 			t.Errorf("%+v is forwarded to and not resolved", key)

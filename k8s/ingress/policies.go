@@ -182,11 +182,11 @@ func (r *reader) serves(host, path string) bool {
 // errorPages says where the errors of a rule are answered.
 func (r *reader) errorPages(rule *proxy.Rule) {
 	if service := r.policies.Errors.Service; service != "" {
-		rule.DefaultBackend = upstream.Key{Namespace: r.origin.Namespace, Service: service}
-		r.refer(rule.DefaultBackend, r.annotationField("default-backend"))
+		rule.DefaultBackend = &upstream.Key{Namespace: r.origin.Namespace, Service: service}
+		r.refer(*rule.DefaultBackend, r.annotationField("default-backend"))
 	}
-	if len(r.policies.Errors.Codes) > 0 {
-		rule.ErrorBackend = r.options.DefaultBackend
+	if len(r.policies.Errors.Codes) > 0 && r.options.DefaultBackend != (upstream.Key{}) {
+		rule.ErrorBackend = &r.options.DefaultBackend
 	}
 }
 
