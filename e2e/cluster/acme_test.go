@@ -32,6 +32,7 @@ const acmeTime = 2 * time.Minute
 
 // TestACME orders from a real authority, which validates and refuses nonces.
 func TestACME(t *testing.T) {
+	t.Parallel()
 	c := &acmeCluster{Cluster: Start(t, Options{}), whole: t}
 	dir := t.TempDir()
 	deploy, err := filepath.Rel(dir, filepath.Join(moduleDir(), "..", "..", "deploy"))

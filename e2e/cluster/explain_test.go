@@ -50,6 +50,7 @@ func (c *Cluster) command(t *testing.T, args ...string) explanation {
 // TestExplainCluster asks explain and doctor about a real API server: what they find in its objects,
 // and the rights that the controller lacks.
 func TestExplainCluster(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	deploy := filepath.Join(moduleDir(), "..", "..", "deploy")
 	c.Kubectl(t, "apply", "-k", filepath.Join(deploy, "base"))
@@ -117,6 +118,7 @@ func TestExplainCluster(t *testing.T) {
 
 // TestExplainNamespace asks about an installation for one namespace, with the rights that it has itself.
 func TestExplainNamespace(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	c.Kubectl(t, "apply", "-k", deployDir("overlays", "namespaced"))
 	c.Apply(t, site("default", "web")+slice("default", "web", c.Backend(t, "web")))

@@ -13,6 +13,7 @@ import (
 // TestFaults breaks what is around the product, under load: what clients notice, and that all is well
 // again afterwards.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 2})
 	f := installLoaded(t, c)
 	t.Run("the API server is slow", func(t *testing.T) { slowAPIServer(t, c, f) })

@@ -22,6 +22,7 @@ func deployDir(parts ...string) string {
 // TestInstall installs fairlead on nodes as users do, in every way that deploy/ has, and asks
 // through the address that the load balancer gave.
 func TestInstall(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 2})
 	c.Kubectl(t, "create", "namespace", "shop")
 	c.Kubectl(t, "apply", "-k", deployDir("base"))

@@ -9,6 +9,7 @@ import (
 
 // TestLeader runs two replicas: one writes, and when it is killed the other takes over.
 func TestLeader(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	c.Apply(t, ourClass+site("default", "one"))
 	publish := []string{"--publish-status-address", "192.0.2.10"}
@@ -48,6 +49,7 @@ func TestLeader(t *testing.T) {
 
 // TestHandOverRepeatsNoEvents: a new leader finds the Events of the last one.
 func TestHandOverRepeatsNoEvents(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	var objects strings.Builder
 	objects.WriteString(ourClass)

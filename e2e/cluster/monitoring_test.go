@@ -10,6 +10,7 @@ import (
 // TestMonitoring applies what is for the Prometheus operator where its kinds are defined, as kustomize and the chart
 // make it: an API server checks every field.
 func TestMonitoring(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	crds := filepath.Join(moduleDir(), "testdata", "crds")
 	for _, kind := range []string{"prometheusrules", "servicemonitors"} {

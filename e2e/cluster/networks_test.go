@@ -11,6 +11,7 @@ import (
 // TestOverlay: where packets of Pods are carried from node to node within VXLAN, backends on
 // another node are reached, and bodies pass that fill packets.
 func TestOverlay(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 2, Overlay: true})
 	f := installBase(t, c)
 	on := c.Kubectl(t, "get", "pods", "-A", "-l", "app.kubernetes.io/name=fairlead", "-o", "jsonpath={.items[*].spec.nodeName}")
@@ -70,6 +71,7 @@ func carried(t *testing.T, n *Node) (packets int) {
 // TestDualStack: clients come by either family whatever that of the backend is, its address is passed on, and
 // the status has an address of each.
 func TestDualStack(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 2, DualStack: true})
 	c.Kubectl(t, "create", "namespace", "shop")
 	var objects strings.Builder

@@ -12,7 +12,7 @@ import (
 // TestOutage stops the API server under load for a minute, or less with -short. Nothing of
 // what is served depends on it.
 func TestOutage(t *testing.T) {
-	t.Parallel() // with the other one that mostly waits
+	t.Parallel()
 	away := time.Minute
 	if testing.Short() {
 		away = 10 * time.Second
@@ -56,6 +56,7 @@ func TestOutage(t *testing.T) {
 
 // TestStartWithoutAPIServer: not ready, alive, and ready when the API server comes.
 func TestStartWithoutAPIServer(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Stopped: true})
 	f := c.Serve(t, InstanceOptions{})
 	begin := time.Now()
@@ -82,6 +83,7 @@ func TestStartWithoutAPIServer(t *testing.T) {
 
 // TestTerminateWithoutAPIServer: the end does not wait for an API server that is away.
 func TestTerminateWithoutAPIServer(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	f := c.Serve(t, InstanceOptions{Args: []string{"--publish-status-address", "192.0.2.10"}})
 	f.WaitReady(t)

@@ -13,6 +13,7 @@ import (
 // TestRights runs fairlead with the arguments and the rights that the manifests of deploy/ give
 // it: everything has to work, and nothing that is tried may be refused.
 func TestRights(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	deploy := filepath.Join(moduleDir(), "..", "..", "deploy")
 

@@ -51,6 +51,7 @@ const scriptParts = 2
 // them, at the chart as it is installed: one replica, since two learn of a change one after the
 // other, which no script is about. FAIRLEAD_E2E_SCRIPTS is a regular expression for those to play.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	for part := range scriptParts {
 		t.Run(fmt.Sprintf("part %d", part+1), func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,7 @@ const addresses = "jsonpath={.status.loadBalancer.ingress[*].ip}"
 
 // TestServe is the way of a user: objects by kubectl, requests, status and Events.
 func TestServe(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	one, two := c.Backend(t, "one"), c.Backend(t, "two")
 	c.Apply(t, ourClass+site("default", "web")+slice("default", "web", one))

@@ -13,7 +13,7 @@ import (
 // TestContestedStatus has somebody else write the status of one of our Ingresses all the time.
 // Neither fights: at most five writes a minute are ours, and it is said once.
 func TestContestedStatus(t *testing.T) {
-	t.Parallel() // with the other one that mostly waits
+	t.Parallel()
 	c := Start(t, Options{})
 	c.Apply(t, ourClass+site("default", "web"))
 	f := c.Serve(t, InstanceOptions{Args: []string{"--publish-status-address", "192.0.2.10"}})
@@ -55,6 +55,7 @@ func TestContestedStatus(t *testing.T) {
 // TestForeignStatusIsLeftAlone: addresses that we did not write are no business of ours when
 // the Ingress is not ours, even when they are the same as ours.
 func TestForeignStatusIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	c.Apply(t, ourClass+`{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: another}, spec: {controller: example.com/other}}
 ---
@@ -82,6 +83,7 @@ func TestForeignStatusIsLeftAlone(t *testing.T) {
 
 // TestClearOnShutdown needs the published Service to see that no other replica is left.
 func TestClearOnShutdown(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	replica := func(name, ip string) string {
 		return `, {addresses: [` + ip + `], targetRef: {kind: Pod, name: ` + name + `, namespace: default}}`

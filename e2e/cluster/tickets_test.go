@@ -14,6 +14,7 @@ import (
 // TestTicketsOfThreeReplicas: a session that was begun with one replica is resumed by each other,
 // and goes on to be when the keys are rotated and the leader is gone.
 func TestTicketsOfThreeReplicas(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	c.Apply(t, ourClass+site("default", "web"))
 	var replicas []*Instance

@@ -70,6 +70,7 @@ func under(t *testing.T, f *Installed, settle time.Duration, do func()) report {
 // TestZeroDrop: nothing that operators do to a cluster costs a request or a stream. Streams go
 // to a backend of their own, which stays, since those to one that ends must end.
 func TestZeroDrop(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 2})
 	f := installLoaded(t, c)
 	// A new replica's node gets traffic after the load balancer's next check.
