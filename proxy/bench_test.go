@@ -75,7 +75,7 @@ func proxiedBy(tb testing.TB, edit func(*proxy.Rule), fields string) (once func(
 	}
 	client := newBlocking(tb, nc)
 	tb.Cleanup(func() { client.file.Close() })
-	request := []byte("GET /path?query=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nCookie: a=b\r\n" + fields + "\r\n")
+	request := []byte("GET /path?query=1 HTTP/1.1\r\nHost: example.com:8080\r\nUser-Agent: test\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nCookie: a=b\r\n" + fields + "\r\n")
 	buf := make([]byte, 4096)
 	return func() {
 		if _, err := client.Write(request); err != nil {

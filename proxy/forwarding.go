@@ -17,7 +17,11 @@ func setForwarding(o *outgoing, r *http.Request, x *Exchange, trusted bool) {
 	proto, host, port := x.Scheme, x.Host, ""
 	if i := strings.LastIndexByte(r.Host, ':'); i >= 0 && !strings.HasSuffix(r.Host, "]") {
 		port = r.Host[i+1:]
-		if port != "" {
+		switch {
+		case port == "":
+		case r.Host[:i] == host:
+			host = r.Host
+		default: // r.Host spells it otherwise
 			host += ":" + port
 		}
 	}
