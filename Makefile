@@ -59,6 +59,7 @@ bench: ## the cost of a proxied request beside nginx and HAProxy; BENCH='-rows 1
 .PHONY: lint
 lint: $(LINT) ## golangci-lint in every module
 	for m in $(MODULES); do (cd $$m && $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit; done
+	cd e2e/cluster && $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml . ./reach/... # the rest is Kubernetes with a main
 
 .PHONY: fmt
 fmt: $(LINT) ## format as lint wants it
