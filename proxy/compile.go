@@ -202,12 +202,16 @@ func (p *Proxy) compileFallback(key upstream.Key, set *policy.Set) http.Handler 
 	if set == nil {
 		return last
 	}
-	if len(set.Refused) > 0 {
-		return Answer{http.StatusServiceUnavailable, "policy-refused"}
-	}
 	guarded := policy.Wrap(set, policy.Rule{}, &p.policies, last)
+	if len(set.Refused) > 0 {
+		guarded = Answer{http.StatusServiceUnavailable, "policy-refused"}
+	}
+	pages := p.fallbackPages(key, set)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		set.FieldNames.Clean(r.Header)
+		if pages != nil {
+			pages.begin(exchangeOf(w), r)
+		}
 		guarded.ServeHTTP(w, r)
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
-// errorPages is who answers in place of the errors of one rule. Nil: nobody does. Wherever an
+// errorPages is who answers in place of the errors of one rule, or of what no rule matches. Nil: nobody does. Wherever an
 // error is sent, by a policy or by the last handler, it is asked, and at most once for a request:
 // the answer of a page, and a page that cannot be had, are final.
 type errorPages struct {
@@ -39,6 +39,15 @@ func (p *Proxy) errorPages(rule *Rule) *errorPages {
 	}
 	e.own, e.other = leading(rule.DefaultBackend), leading(rule.ErrorBackend)
 	return e
+}
+
+// fallbackPages returns those of requests that no rule matches: key, where these are sent, has the
+// pages of its own errors too, as it knows what to say to whom only by X-Code and X-Format.
+func (p *Proxy) fallbackPages(key upstream.Key, set *policy.Set) *errorPages {
+	if len(set.Errors.Codes) == 0 {
+		return nil
+	}
+	return &errorPages{errors: set.Errors, other: &forwarder{p: p, pool: p.Pools.Pool(key)}}
 }
 
 // begin makes x ask for the pages. What a page is told of r is what the client said, before

@@ -270,3 +270,69 @@ func TestErrorPageIsToldNoSecretsAndNoLies(t *testing.T) {
 		t.Errorf("who stands in is told %q, %v", body, err)
 	}
 }
+
+// What no rule matches gets the pages that the ConfigMap asks for, from the default backend that it
+// was sent to, as behind ingress-nginx: asked as it was, that does not know what to say to whom.
+func TestErrorPageOfWhatNoRuleMatches(t *testing.T) {
+	backend := &proxytest.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Code") != "" {
+			pages("default", 404).Handler.ServeHTTP(w, r)
+			return
+		}
+		failing().Handler.ServeHTTP(w, r)
+	})}
+	f := newFront(t, Config{}, nil)
+	f.lead(t, lastKey, backend)
+	for _, tt := range []struct {
+		name, key, value, want string
+		status                 int
+		code                   string // what the page was asked for; "" for no page
+	}{
+		{"an error of the backend", "", "", "404", 404, "404"},
+		{"a status that is not listed", "", "", "503", 503, ""},
+		{"no error", "", "", "", 200, ""},
+		{"a body without end", "", "", "endless", 404, "404"},
+		{"errors are passed on", "disable-proxy-intercept-errors", "true", "404", 404, ""},
+		{"an answer of ours", "block-user-agents", "~bad", "", 404, "403"},
+		{"a list that cannot be read", "custom-http-errors", "no list", "404", 404, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			config := map[string]string{"custom-http-errors": "403,404"}
+			if tt.key != "" {
+				config[tt.key] = tt.value
+			}
+			f.serve(t, Config{
+				Hosts: ByHost([]*Rule{rule("a.example", "/app", webKey)}), DefaultBackend: lastKey,
+				DefaultPolicies: policy.ParseDefault(policy.Input{Config: config}),
+			})
+			for _, host := range []string{"a.example", "nobody.example"} {
+				r := request(t, "POST", "http://"+f.http()+"/none?q=1", strings.NewReader("12345"))
+				r.Host = host
+				r.Header = http.Header{"Want": {tt.want}, "Accept": {"application/json"}, "User-Agent": {"bad"}, "Cookie": {"sid=secret"}, "X_Code": {"200"}}
+				resp, body := do(t, client(t, nil), r)
+				if tt.code == "" {
+					if resp.StatusCode != tt.status || body != "theirs" {
+						t.Errorf("%s: %s %q, want what the default backend has", host, resp.Status, body)
+					}
+					continue
+				}
+				var got pageAsked
+				if err := json.Unmarshal([]byte(body), &got); err != nil || resp.StatusCode != tt.status || resp.Header.Get("X-Lost") != "" {
+					t.Errorf("%s: %s %q, want the page and its status", host, resp.Status, body)
+					continue
+				}
+				if got.URI != "/?q=1" || got.Host != host || got.Body != "" {
+					t.Errorf("%s: asked %+v", host, got)
+				}
+				for name, want := range map[string]string{
+					"X-Code": tt.code, "X-Format": "application/json", "X-Original-Uri": "/none?q=1",
+					"X-Namespace": "", "X-Ingress-Name": "", "X-Service-Name": "", "Cookie": "",
+				} {
+					if strings.Join(got.Header[name], "|") != want {
+						t.Errorf("%s: %s: %q, want %q", host, name, got.Header[name], want)
+					}
+				}
+			}
+		})
+	}
+}

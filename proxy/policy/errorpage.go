@@ -20,7 +20,7 @@ type Errors struct {
 var (
 	customErrors = Key{
 		Name: "custom-http-errors", Global: true, Value: "statuses from 400 to 599, separated by commas",
-		Doc: "errors with these statuses, of the backend or of our own, get their page from default-backend, or else from the Service of --default-backend-service",
+		Doc: "errors with these statuses, of the backend or of our own, get their page from default-backend, or else from the Service of --default-backend-service; in the ConfigMap also those of requests that no rule matches",
 	}
 	defaultService = Key{
 		Name: "default-backend", Value: "name of a Service of the namespace",

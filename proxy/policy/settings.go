@@ -61,18 +61,19 @@ func ParseConfig(config map[string]string, configMap func(namespace, name string
 }
 
 // ParseDefault makes the policies of requests that no rule matches: what the ConfigMap says of
-// whom the instance serves nothing, and of the names of fields. Refused has what closes every rule,
-// and a bad value of these. All else is of rules. Nil: there is nothing. Annotations must be empty.
+// whom the instance serves nothing, of the names of fields, and of the pages of errors. Refused has
+// what closes every rule, and a bad value of these. All else is of rules. Nil: there is nothing. Annotations must be empty.
 func ParseDefault(in Input) *Set {
 	var s Set
 	r := newReader(&in, &s)
 	blocking.read(r, &s)
 	fieldNames.read(r, &s)
+	errorPages.read(r, &s)
 	r.refuseSettings()
-	if len(s.Refused) == 0 && s.Blocking == nil && s.FieldNames == (FieldNames{}) {
+	if len(s.Refused) == 0 && s.Blocking == nil && s.FieldNames == (FieldNames{}) && len(s.Errors.Codes) == 0 {
 		return nil
 	}
-	return &Set{Refused: s.Refused, Blocking: s.Blocking, FieldNames: s.FieldNames}
+	return &Set{Refused: s.Refused, Blocking: s.Blocking, FieldNames: s.FieldNames, Errors: s.Errors}
 }
 
 // unread returns how an entry of the ConfigMap is judged that nothing reads. False: it is read,
