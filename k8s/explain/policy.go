@@ -154,6 +154,16 @@ func bindingText(set *policy.Set) string {
 	return ""
 }
 
+// standsIn says why the rule's backend is not the one that answers. All steps that follow are of the
+// one that does.
+func (w *walk) standsIn() finding {
+	f := worst(w.without.serviceStep(), w.without.portStep(), w.without.endpoints())
+	f.verdict, f.reason = Warning, "DefaultBackendAnnotation"
+	f.detail = "the backend is " + w.without.key.String() + "; " + f.detail + "; " + w.serviceName() + " of the annotation default-backend answers in its place"
+	f.objects = append([]string{originName(w.decision.Rule), w.serviceName()}, f.objects...)
+	return f
+}
+
 // backend says what kind of thing the rule leads to.
 func (w *walk) backend() finding {
 	d := &w.decision
@@ -164,6 +174,9 @@ func (w *walk) backend() finding {
 		return fine("DefaultBackendOption", w.key.String()+" answers what no rule matches", w.serviceName())
 	}
 	if w.key != (upstream.Key{}) && d.Rule.PathType != router.HostOnly {
+		if w.without != nil {
+			return w.standsIn()
+		}
 		detail, objects := "the backend is "+w.key.String(), []string{originName(d.Rule), w.serviceName()}
 		if c := d.Rule.Canary; c != nil {
 			detail += canaryText(d)

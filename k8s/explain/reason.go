@@ -89,6 +89,7 @@ func ownReasons() []ReasonDoc {
 		{"AnsweredBefore", "A redirect or a policy answers: the request never gets here."},
 		{"NoBackend", "No rule answers: there is no backend."},
 		{"ServiceBackend", "The backend is a Service."},
+		{"DefaultBackendAnnotation", "The backend has no endpoints, and the Service of the annotation default-backend answers in its place."},
 		{"ServiceFound", "The Service exists."},
 		{"ExternalName", "The Service leads to a DNS name."},
 		{"ExternalNameNotFound", "The externalName is of a Service in the cluster that does not exist."},

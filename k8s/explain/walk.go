@@ -25,7 +25,8 @@ type walk struct {
 	// ing is the Ingress whose rule answers; nil when none does.
 	ing *netv1.Ingress
 
-	key     upstream.Key    // of the backend, also when it is not asked; zero for none
+	// key is that of the backend, also when it is not asked; zero for none. What follows is of it.
+	key     upstream.Key
 	service *corev1.Service // nil when there is none
 	port    corev1.ServicePort
 	hasPort bool
@@ -33,6 +34,9 @@ type walk struct {
 	// complaints are the Problems of resolving key.
 	complaints []ingress.Problem
 	report     podReport
+	// without is the walk to the rule's backend, where that has no endpoints and the key is that of
+	// the annotation default-backend; nil otherwise.
+	without *walk
 
 	status int // that the client gets, 0 when the backend decides
 }
@@ -123,15 +127,39 @@ func (w *walk) locate() {
 	if w.key == (upstream.Key{}) {
 		return
 	}
+	w.resolve()
+	if d.Forwarded && len(w.to.Addresses) == 0 && !w.standIn() {
+		w.status = http.StatusServiceUnavailable
+	}
+}
+
+// resolve finds what the key leads to.
+func (w *walk) resolve() {
+	w.port, w.hasPort = corev1.ServicePort{}, false
 	w.service = w.Snapshot.Services[types.NamespacedName{Namespace: w.key.Namespace, Name: w.key.Service}]
 	w.to, w.complaints = ingress.Resolve(w.Options, w.Snapshot, w.key)
 	if w.service != nil {
 		w.port, w.hasPort = ingress.ServicePort(w.service, w.key)
 	}
-	if d.Forwarded && len(w.to.Addresses) == 0 {
-		w.status = http.StatusServiceUnavailable
-	}
 	w.report = w.lookAtPods()
+}
+
+// standIn goes on to the Service that answers while the rule's backend has no endpoints. False:
+// there is none that has.
+func (w *walk) standIn() bool {
+	r := w.decision.Rule
+	if r == nil || r.DefaultBackend == nil {
+		return false
+	}
+	own, other := *w, *w
+	other.key = *r.DefaultBackend
+	other.resolve()
+	if len(other.to.Addresses) == 0 {
+		return false
+	}
+	*w = other
+	w.without = &own
+	return true
 }
 
 // settle sets the status when nothing before has decided it.

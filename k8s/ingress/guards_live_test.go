@@ -114,25 +114,29 @@ metadata: {namespace: other, name: fields}
 data: {X-Tenant: x}
 `
 
+// authServers returns the URL of a server that lets everybody through, and what puts addresses into
+// the values of guardFaults. At FAILING a path says the status of its answer.
+func authServers(t *testing.T) (url string, addresses *strings.Replacer) {
+	b := &proxytest.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var status int
+		if _, err := fmt.Sscanf(r.URL.Path, "/%d", &status); err != nil {
+			status = http.StatusOK
+		}
+		w.WriteHeader(status)
+	})}
+	proxytest.Start(t, b)
+	return b.URL(), strings.NewReplacer("UNREACHABLE", proxytest.Refused(t).String(), "FAILING", b.Addr().String())
+}
+
 // A guard that cannot do what it is for never lets a request through, in either profile, whether
 // its value is none, what it names is not there, or the server that is to decide is away. The
 // registry says which guards there are: a new one without a case fails the test.
 func TestBrokenGuardsLetNobodyThrough(t *testing.T) {
-	auth := &proxytest.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })}
-	proxytest.Start(t, auth)
-	failing := &proxytest.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var status int
-		if _, err := fmt.Sscanf(r.URL.Path, "/%d", &status); err != nil {
-			status = http.StatusTeapot
-		}
-		w.WriteHeader(status)
-	})}
-	proxytest.Start(t, failing)
-	addresses := strings.NewReplacer("UNREACHABLE", proxytest.Refused(t).String(), "FAILING", failing.Addr().String())
+	auth, addresses := authServers(t)
 
 	// All guards at once, as they are when nothing is wrong: who has the password gets through.
 	whole := map[string]string{
-		"auth-url": auth.URL(), "auth-type": "basic", "auth-secret": "users", "allowlist-source-range": "127.0.0.0/8", "denylist-source-range": "192.0.2.0/24",
+		"auth-url": auth, "auth-type": "basic", "auth-secret": "users", "allowlist-source-range": "127.0.0.0/8", "denylist-source-range": "192.0.2.0/24",
 		"auth-cache-key": "$http_x_tenant",
 	}
 	const password = "Authorization: Basic ZGF2ZTpzaGExcHc="
@@ -199,15 +203,7 @@ func TestBrokenGuardsLetNobodyThrough(t *testing.T) {
 
 // The same of the guards of the ConfigMap, which are those of every rule.
 func TestBrokenGlobalGuardsLetNobodyThrough(t *testing.T) {
-	failing := &proxytest.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var status int
-		if _, err := fmt.Sscanf(r.URL.Path, "/%d", &status); err != nil {
-			status = http.StatusOK
-		}
-		w.WriteHeader(status)
-	})}
-	proxytest.Start(t, failing)
-	addresses := strings.NewReplacer("UNREACHABLE", proxytest.Refused(t).String(), "FAILING", failing.Addr().String())
+	auth, addresses := authServers(t)
 
 	l := newLive(t, guardObjects+"---\nkind: ConfigMap\nmetadata: {namespace: fairlead, name: settings}\n", nil)
 	l.add("spec", "spec", "spec.example", "/", nil)
@@ -225,7 +221,7 @@ func TestBrokenGlobalGuardsLetNobodyThrough(t *testing.T) {
 			}
 		}
 	}
-	whole := map[string]string{"global-auth-url": failing.URL(), "whitelist-source-range": "127.0.0.0/8", "global-auth-cache-key": "$http_x_tenant"}
+	whole := map[string]string{"global-auth-url": auth, "whitelist-source-range": "127.0.0.0/8", "global-auth-cache-key": "$http_x_tenant"}
 	try("nothing is wrong", whole, true)
 	with := func(key, value string) map[string]string {
 		config := maps.Clone(whole)
