@@ -19,20 +19,41 @@ import (
 // Requests are protobuf. They are limited to a rate at which a thousand writes of status take
 // seconds: the API server's own priority and fairness protects it.
 func RestConfig(kubeconfig, apiserverHost string) (*rest.Config, error) {
-	var cfg *rest.Config
-	var err error
 	if kubeconfig == "" && apiserverHost == "" {
-		cfg, err = rest.InClusterConfig()
+		cfg, err := rest.InClusterConfig()
 		if errors.Is(err, rest.ErrNotInCluster) {
 			err = errors.New("not in a cluster (KUBERNETES_SERVICE_HOST is not set): want a kubeconfig, an API server's URL or a directory of manifests")
 		}
-	} else {
-		// Only the named file, never one that the environment names: a controller must not
-		// serve another cluster by accident.
-		cfg, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
-			&clientcmd.ClientConfigLoadingRules{ExplicitPath: kubeconfig},
-			&clientcmd.ConfigOverrides{ClusterInfo: clientcmdapi.Cluster{Server: apiserverHost}}).ClientConfig()
+		return ours(cfg, err)
 	}
+	// Only the named file, never one that the environment names: a controller must not
+	// serve another cluster by accident.
+	return ours(clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		&clientcmd.ClientConfigLoadingRules{ExplicitPath: kubeconfig},
+		&clientcmd.ConfigOverrides{ClusterInfo: clientcmdapi.Cluster{Server: apiserverHost}}).ClientConfig())
+}
+
+// UserConfig is RestConfig for a command that somebody runs to look at a cluster: where nothing is
+// named and this is no Pod, the files of KUBECONFIG, or else ~/.kube/config, say what kubectl would
+// reach. contextName is the context of the kubeconfig; empty for its current one.
+func UserConfig(kubeconfig, contextName, apiserverHost string) (*rest.Config, error) {
+	if kubeconfig == "" && contextName == "" && (apiserverHost != "" || os.Getenv("KUBERNETES_SERVICE_HOST") != "") {
+		return RestConfig(kubeconfig, apiserverHost)
+	}
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfig
+	rules.WarnIfAllMissing = false
+	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{
+		CurrentContext: contextName, ClusterInfo: clientcmdapi.Cluster{Server: apiserverHost},
+	}).ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		err = errors.New("no cluster: " + strings.Join(rules.Precedence, ", ") + " names none, and this is no Pod of one: want a kubeconfig, an API server's URL or a directory of manifests")
+	}
+	return ours(cfg, err)
+}
+
+// ours completes a configuration; err is that of getting it.
+func ours(cfg *rest.Config, err error) (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration of the API client: %w", err)
 	}

@@ -55,6 +55,57 @@ func TestRestConfig(t *testing.T) {
 	}
 }
 
+func TestUserConfig(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, server string) string {
+		file := filepath.Join(dir, name)
+		text := strings.ReplaceAll(testKubeconfig, "https://192.0.2.1:6443", server)
+		if name == "second" {
+			text = strings.NewReplacer("name: c,", "name: d,", "cluster: c,", "cluster: d,", "name: x,", "name: other,", "current-context: x", "").Replace(text)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	first, second := write("first", "https://192.0.2.1:6443"), write("second", "https://192.0.2.2:6443")
+	none := filepath.Join(dir, "none")
+	for _, test := range []struct {
+		name                          string
+		env                           string // KUBECONFIG
+		kubeconfig, contextName, host string
+		want                          string // the server
+		err                           string // part of the error
+	}{
+		{"of the environment", first, "", "", "", "https://192.0.2.1:6443", ""},
+		{"of two files", first + string(filepath.ListSeparator) + second, "", "other", "", "https://192.0.2.2:6443", ""},
+		{"named beats the environment", none, first, "", "", "https://192.0.2.1:6443", ""},
+		{"context of a named file", none, first, "x", "", "https://192.0.2.1:6443", ""},
+		{"no such context", first, "", "z", "", "", "z"},
+		{"server alone", first, "", "", "http://127.0.0.1:8001", "http://127.0.0.1:8001", ""},
+		{"missing file", first, none, "", "", "", "none"},
+		{"nothing", none, "", "", "", "", "no cluster: " + none},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("KUBECONFIG", test.env)
+			t.Setenv("KUBERNETES_SERVICE_HOST", "")
+			config, err := UserConfig(test.kubeconfig, test.contextName, test.host)
+			if test.err != "" {
+				if err == nil || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("error %v, want one with %q", err, test.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if config.Host != test.want || config.ContentType != "application/vnd.kubernetes.protobuf" {
+				t.Errorf("server %q in %s, want %q in protobuf", config.Host, config.ContentType, test.want)
+			}
+		})
+	}
+}
+
 func TestPod(t *testing.T) {
 	t.Setenv("POD_NAME", "fairlead-0")
 	t.Setenv("POD_NAMESPACE", "ingress")

@@ -29,10 +29,16 @@ instance would report for these objects is printed as a line
   FILE:LINE: error|warning: Reason: Kind namespace/name: text
 
 An error is where a route will not do what is written: it is dropped, answers 404 or
-503, or has the wrong certificate. With --against a line is added for every route
-that applying the manifests would make appear, vanish or change. The exit status is 1 when there are errors, 2 for a
-wrong command line.`,
-		Example: "  fairlead check ./manifests\n  kustomize build . | fairlead check -",
+503, or has the wrong certificate. What the cluster adds to manifests by itself is no
+error: the EndpointSlices of a Service with a selector, a Secret that cert-manager is
+asked for, and where there is no IngressClass at all, the classes nginx and fairlead.
+
+With --against the manifests are judged together with what is there, and a line is added
+for every route that applying them would make appear, vanish or change. The exit status
+is 1 when there are errors, 2 for a wrong command line.`,
+		Example: `  fairlead check ./manifests
+  kustomize build . | fairlead check -
+  helm template shop ./chart | fairlead check - --against ~/.kube/config`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{errors.New("check: want a file, a directory or - for standard input")}
@@ -52,14 +58,18 @@ wrong command line.`,
 			if err != nil {
 				return err
 			}
-			found := checkManifests(m, s.translation())
+			var live *ingress.Snapshot
+			var routes []routeChange
+			if against != "" {
+				if live, routes, err = compareAgainst(c.Context(), against, m.Snapshot(), s); err != nil {
+					return err
+				}
+			}
+			found := checkManifests(m, live, s)
 			if against == "" {
 				err = printProblems(c.OutOrStdout(), found, output)
 			} else {
-				var routes []routeChange
-				if routes, err = compareAgainst(c.Context(), against, m.Snapshot(), s); err == nil {
-					err = printComparison(c.OutOrStdout(), found, routes, output)
-				}
+				err = printComparison(c.OutOrStdout(), found, routes, output)
 			}
 			if err != nil {
 				return err
@@ -76,26 +86,46 @@ wrong command line.`,
 	return c
 }
 
-// checkManifests translates m as an instance would and returns every Problem, by place.
-func checkManifests(m *manifest.Manifests, o ingress.Options) []shownProblem {
+// checkManifests returns every Problem that an instance would have with m, by place: with m alone, or
+// with live once m is applied to it. Of live itself these are the ones that it has not without m.
+func checkManifests(m *manifest.Manifests, live *ingress.Snapshot, s settings) []shownProblem {
 	var found []shownProblem
 	for _, p := range m.Problems() {
 		s := show(p.Problem, nil)
 		s.File, s.Line = p.File, p.Line
 		found = append(found, s)
 	}
-	result := ingress.NewTranslator(o).Translate(m.Snapshot())
-	pools := upstream.NewRegistry(upstream.Options{})
-	defer pools.Close()
-	_, conflicts := proxy.New(pools).Compile(result.Config)
-	for _, p := range append(result.Problems, ingress.ConflictProblems(conflicts)...) {
-		if p.Reason == ingress.CertificatePending {
-			continue // nothing is ordered here, and that is no mistake
+	find := func(snapshot *ingress.Snapshot) []ingress.Problem { return problemsOf(snapshot, s.translation()) }
+	base, problems := m.Snapshot(), []ingress.Problem(nil)
+	before := make(map[string]bool)
+	if live != nil {
+		base = overlay(live, base)
+		for _, p := range find(live) {
+			before[sameProblem(p)] = true
 		}
-		found = append(found, show(p, m.Position))
+	} else {
+		base, problems = assumeClasses(base, s)
+	}
+	problems = append(problems, find(base)...)
+	later(problems, base, live, find)
+	for _, p := range problems {
+		if _, _, of := m.Position(p.Object, ""); of || !before[sameProblem(p)] {
+			found = append(found, show(p, m.Position))
+		}
 	}
 	slices.SortStableFunc(found, shownProblem.compare)
 	return slices.Compact(found)
+}
+
+// problemsOf translates and compiles as an instance would.
+func problemsOf(snapshot *ingress.Snapshot, o ingress.Options) []ingress.Problem {
+	result := ingress.NewTranslator(o).Translate(snapshot)
+	pools := upstream.NewRegistry(upstream.Options{})
+	defer pools.Close()
+	_, conflicts := proxy.New(pools).Compile(result.Config)
+	return slices.DeleteFunc(append(result.Problems, ingress.ConflictProblems(conflicts)...), func(p ingress.Problem) bool {
+		return p.Reason == ingress.CertificatePending // nothing is ordered here, and that is no mistake
+	})
 }
 
 // printComparison prints Problems and changed routes: as JSON an object with both.

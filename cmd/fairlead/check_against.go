@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -52,36 +53,36 @@ func (c routeChange) String() string {
 }
 
 // compareAgainst returns what applying m would change of what runs at place: the URL of an
-// admin port, a directory of manifests, or a kubeconfig file.
-func compareAgainst(ctx context.Context, place string, m *ingress.Snapshot, s settings) ([]routeChange, error) {
+// admin port, a directory of manifests, or a kubeconfig file. live are the objects that are there; nil for an
+// admin port, which tells none.
+func compareAgainst(ctx context.Context, place string, m *ingress.Snapshot, s settings) (live *ingress.Snapshot, routes []routeChange, err error) {
 	if strings.HasPrefix(place, "http://") || strings.HasPrefix(place, "https://") {
 		before, err := instanceTable(ctx, place)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return changes(before, applied(before, m, s.translation())), nil
+		return nil, changes(before, applied(before, m, s)), nil
 	}
 	info, err := os.Stat(place)
 	if err != nil {
-		return nil, fmt.Errorf("--against: %w", err)
+		return nil, nil, fmt.Errorf("--against: %w", err)
 	}
-	var live *ingress.Snapshot
 	if info.IsDir() {
 		loaded, err := manifest.Load(place)
 		if err != nil {
-			return nil, fmt.Errorf("--against: %w", err)
+			return nil, nil, fmt.Errorf("--against: %w", err)
 		}
 		live = loaded.Snapshot()
 	} else {
 		s.kubeconfig = place
 		state, done, err := clusterState(ctx, s, explain.Controller{})
 		if err != nil {
-			return nil, fmt.Errorf("--against: %w", err)
+			return nil, nil, fmt.Errorf("--against: %w", err)
 		}
 		done()
 		live = state.Snapshot
 	}
-	return changes(tableOf(live, s.translation()), tableOf(overlay(live, m), s.translation())), nil
+	return live, changes(tableOf(live, s.translation()), tableOf(overlay(live, m), s.translation())), nil
 }
 
 // tableOf is what an instance would serve of the objects.
@@ -130,7 +131,7 @@ func instanceTable(ctx context.Context, admin string) (map[routeKey]routeValue, 
 
 // applied is a table after the Ingresses of m were applied. A route of another Ingress that is
 // there already is older and stays.
-func applied(before map[routeKey]routeValue, m *ingress.Snapshot, o ingress.Options) map[routeKey]routeValue {
+func applied(before map[routeKey]routeValue, m *ingress.Snapshot, s settings) map[routeKey]routeValue {
 	ours := make(map[string]bool)
 	for _, ing := range m.Ingresses {
 		ours[ing.Namespace+"/"+ing.Name] = true
@@ -141,7 +142,8 @@ func applied(before map[routeKey]routeValue, m *ingress.Snapshot, o ingress.Opti
 			after[k] = v
 		}
 	}
-	for k, v := range tableOf(m, o) {
+	m, _ = assumeClasses(m, s)
+	for k, v := range tableOf(m, s.translation()) {
 		if _, taken := after[k]; !taken {
 			after[k] = v
 		}
@@ -154,7 +156,7 @@ func applied(before map[routeKey]routeValue, m *ingress.Snapshot, o ingress.Opti
 func overlay(live, m *ingress.Snapshot) *ingress.Snapshot {
 	out := &ingress.Snapshot{
 		Services: maps.Clone(live.Services), Slices: maps.Clone(live.Slices), Secrets: maps.Clone(live.Secrets),
-		LocalEndpoints: live.LocalEndpoints, Around: live.Around,
+		ConfigMaps: maps.Clone(live.ConfigMaps), LocalEndpoints: live.LocalEndpoints, Around: live.Around,
 	}
 	age := make(map[types.NamespacedName]metav1.Time)
 	replaced := make(map[types.NamespacedName]bool)
@@ -185,6 +187,10 @@ func overlay(live, m *ingress.Snapshot) *ingress.Snapshot {
 	maps.Copy(out.Services, m.Services)
 	maps.Copy(out.Secrets, m.Secrets)
 	maps.Copy(out.Slices, m.Slices)
+	if out.ConfigMaps == nil {
+		out.ConfigMaps = make(map[types.NamespacedName]*corev1.ConfigMap)
+	}
+	maps.Copy(out.ConfigMaps, m.ConfigMaps)
 	return out
 }
 

@@ -36,7 +36,8 @@ func (l *looking) register(c *cobra.Command) {
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringVar(&l.manifests, "manifests", "", "look at the YAML `directory`'s objects")
-	f.StringVar(&l.kubeconfig, "kubeconfig", "", "look at the cluster that this `file` says how to reach")
+	f.StringVar(&l.kubeconfig, "kubeconfig", "", "look at the cluster that this `file` says how to reach (default: as kubectl, KUBECONFIG or ~/.kube/config)")
+	f.StringVar(&l.kubeContext, "context", "", "`name` of the kubeconfig's context (default: the current one)")
 	f.StringVar(&l.apiserverHost, "apiserver-host", "", "`URL` of the API server, in place of what the kubeconfig says")
 	f.StringVar(&l.watchNamespace, "watch-namespace", "", "look at this `namespace` of the cluster only, as a controller with that flag does")
 	f.StringVar(&l.admin, "admin", "", "ask the running instance with this `URL` of its admin port")
@@ -56,13 +57,13 @@ func (l *looking) check() (settings, explain.Controller, error) {
 	s.checkTranslation(&bad)
 	s.checkSource(&bad)
 	sources := 0
-	for _, set := range []bool{l.manifests != "", l.kubeconfig != "" || l.apiserverHost != "", l.admin != ""} {
+	for _, set := range []bool{l.manifests != "", l.kubeconfig != "" || l.kubeContext != "" || l.apiserverHost != "", l.admin != ""} {
 		if set {
 			sources++
 		}
 	}
 	if sources > 1 {
-		bad.usage("--manifests, --kubeconfig and --admin each say where to look: give one")
+		bad.usage("--manifests, --kubeconfig (or --context) and --admin each say where to look: give one")
 	}
 	if l.watchNamespace != "" && (l.manifests != "" || l.admin != "") {
 		bad.usage("--watch-namespace is for a cluster, not for --manifests or --admin")
@@ -114,8 +115,8 @@ func explainCommand() *cobra.Command {
 		Long: `Say why a URL does what it does: every decision from the client to the Pod, in order,
 and the first that is broken with what to do about it.
 
-The objects are those of --manifests DIR, of a cluster (--kubeconfig, or the one this
-runs in), or those of a running instance (--admin URL). The exit status is 0 when the
+The objects are those of --manifests DIR, of a running instance (--admin URL), or of a
+cluster: that of --kubeconfig, the one this runs in, or that of kubectl. The exit status is 0 when the
 URL does what was configured, 1 when something is broken, 2 for a wrong command line.`,
 		Example: `  fairlead explain --manifests ./manifests https://shop.example/cart
   fairlead explain --admin http://127.0.0.1:10254 http://shop.example/ -o json`,

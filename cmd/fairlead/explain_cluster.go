@@ -22,7 +22,7 @@ const loadTime = 30 * time.Second
 
 // clusterState reads a cluster once.
 func clusterState(ctx context.Context, s settings, c explain.Controller) (explain.State, func(), error) {
-	config, err := k8s.RestConfig(s.kubeconfig, s.apiserverHost)
+	config, err := k8s.UserConfig(s.kubeconfig, s.kubeContext, s.apiserverHost)
 	if err != nil {
 		return explain.State{}, nil, err
 	}

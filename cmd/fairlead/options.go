@@ -13,6 +13,7 @@ import (
 type options struct {
 	manifests     string
 	kubeconfig    string
+	kubeContext   string // of the commands that look at a cluster alone
 	apiserverHost string
 
 	httpAddress, httpsAddress, adminAddress string

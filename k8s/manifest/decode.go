@@ -118,6 +118,8 @@ func (r *objectReader) otherKind(o *object, k kind, apiVersion string) {
 	case o.id.Kind == "Endpoints" && apiVersion == "v1":
 		p.Severity, p.Reason = ingress.Warning, UnknownKind
 		p.Err = errors.New("not used; write an EndpointSlice with the label kubernetes.io/service-name")
+	case ofKubernetes(o.id.Kind, apiVersion):
+		return
 	default:
 		p.Severity, p.Reason = ingress.Warning, UnknownKind
 		p.Err = fmt.Errorf("not used: serving needs no %s of %s", o.id.Kind, apiVersion)

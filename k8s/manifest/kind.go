@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -85,6 +86,21 @@ func kindNamed(name string) (kind, bool) {
 		return of[netv1.NetworkPolicy](k, nil), true
 	}
 	return kind{}, false
+}
+
+// ofKubernetes says of a kind that is not read whether it is one of Kubernetes' own that stand beside an Ingress in
+// most manifests, and so no mistake. Kinds of the groups that are read are told by name, as another one is misspelt.
+func ofKubernetes(name, apiVersion string) bool {
+	switch apiGroup(apiVersion) {
+	case "apps", "batch", "autoscaling", "policy", "rbac.authorization.k8s.io", "storage.k8s.io", "scheduling.k8s.io",
+		"coordination.k8s.io", "apiextensions.k8s.io", "admissionregistration.k8s.io", "apiregistration.k8s.io":
+		return true
+	case "":
+		return apiVersion == "v1" && slices.Contains([]string{
+			"ServiceAccount", "PersistentVolumeClaim", "PersistentVolume", "ResourceQuota", "LimitRange", "ReplicationController", "Event",
+		}, name)
+	}
+	return false
 }
 
 // listOf returns the kind of the items of a list, "" when they say it themselves. ok is false

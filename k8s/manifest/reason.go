@@ -23,7 +23,7 @@ func Reasons() []ingress.ReasonDoc {
 		{Reason: InvalidYAML, Severity: ingress.Error, Doc: "A document is not YAML or JSON: it is left out, and the other documents of the file are served."},
 		{Reason: InvalidObject, Severity: ingress.Error, Doc: "The API server would refuse the object: it is left out."},
 		{Reason: UnknownField, Severity: ingress.Error, Doc: "The object has a field that its kind does not have, such as a misspelt one: it is left out."},
-		{Reason: UnknownKind, Severity: ingress.Warning, Doc: "The object is of a kind that has no use here: it is left out."},
+		{Reason: UnknownKind, Severity: ingress.Warning, Doc: "The object is of a kind that has no use here: it is left out. Nothing is said of Kubernetes' own, such as Deployments."},
 		{Reason: DuplicateObject, Severity: ingress.Error, Doc: "Two documents have the same kind, namespace and name: the first in the order of file names is served."},
 		{Reason: SliceWithoutService, Severity: ingress.Warning, Doc: "An EndpointSlice has no label kubernetes.io/service-name: its endpoints belong to no Service."},
 		{Reason: WatchUnavailable, Severity: ingress.Warning, Doc: "The system refuses to watch a directory: it is read once a second instead."},
