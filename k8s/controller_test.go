@@ -2,12 +2,9 @@ package k8s
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -15,207 +12,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
-	"github.com/fairlead-ingress/fairlead/k8s/k8stest"
 	"github.com/fairlead-ingress/fairlead/proxy"
 	"github.com/fairlead-ingress/fairlead/proxy/proxytest"
 	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 	"github.com/fairlead-ingress/fairlead/tls/certs"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// deadline is how long a test waits for what must come.
-const deadline = 20 * time.Second
-
-// eventually fails the test unless ok becomes true.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	until := time.Now().Add(deadline)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		if time.Now().After(until) {
-			t.Fatalf("not within %v: %s", deadline, what)
-		}
-		<-tick.C
-	}
-}
-
-// handSource is a Source whose Snapshot the test sets.
-type handSource struct {
-	mu       sync.Mutex
-	snapshot *ingress.Snapshot
-	notify   func(types.NamespacedName)
-	running  chan struct{} // closed when Run was called
-	end      chan error    // makes Run end by itself
-}
-
-func newHandSource() *handSource {
-	return &handSource{running: make(chan struct{}), end: make(chan error)}
-}
-
-func (s *handSource) Run(ctx context.Context, notify func(types.NamespacedName)) error {
-	s.notify = notify
-	close(s.running)
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-s.end:
-		return err
-	}
-}
-
-func (s *handSource) Snapshot() *ingress.Snapshot {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.snapshot
-}
-
-// set makes snapshot the present one and notifies of service, zero for everything.
-func (s *handSource) set(snapshot *ingress.Snapshot, service types.NamespacedName) {
-	s.mu.Lock()
-	s.snapshot = snapshot
-	s.mu.Unlock()
-	<-s.running
-	s.notify(service)
-}
-
-// bench is a Controller under test with all that it drives.
-type bench struct {
-	*Controller
-	source *handSource
-	front  *httptest.Server
-	logs   *observer.ObservedLogs
-
-	mu      sync.Mutex
-	updates []Update
-}
-
-// newBench returns a Controller that does not run yet.
-func newBench(t *testing.T) *bench {
-	t.Helper()
-	pools := upstream.NewRegistry(upstream.Options{AllowLocal: true})
-	t.Cleanup(pools.Close)
-	core, logs := observer.New(zap.DebugLevel)
-	b := &bench{source: newHandSource(), logs: logs}
-	b.Controller = &Controller{
-		Source: b.source, Translator: ingress.NewTranslator(ingress.Options{}), Proxy: proxy.New(pools), Pools: pools,
-		Certs: new(certs.Store), Log: zap.New(core),
-		OnUpdate: func(u Update) {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			b.updates = append(b.updates, u)
-		},
-	}
-	b.front = httptest.NewServer(b.Proxy)
-	t.Cleanup(b.front.Close)
-	return b
-}
-
-// start runs the Controller until the test ends.
-func (b *bench) start(t *testing.T) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
-}
-
-// seen returns the updates up to now.
-func (b *bench) seen() []Update {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Clone(b.updates)
-}
-
-// get asks the proxy and returns the status and the name of the backend.
-func (b *bench) get(t testing.TB, host string) (status int, backend string) {
-	t.Helper()
-	req, err := http.NewRequest(http.MethodGet, b.front.URL, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Host = host
-	resp, err := b.front.Client().Do(req)
-	if err != nil {
-		t.Error(err)
-		return 0, ""
-	}
-	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		t.Error(err)
-	}
-	return resp.StatusCode, resp.Header.Get("Backend-Name")
-}
-
-// parse makes a Snapshot in which loopback endpoints are allowed.
-func parse(t testing.TB, text string) *ingress.Snapshot {
-	t.Helper()
-	s, err := k8stest.Parse([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.LocalEndpoints = true
-	for i, ing := range s.Ingresses {
-		ing.UID = types.UID(fmt.Sprintf("uid-%s-%d", ing.Name, i))
-	}
-	return s
-}
-
-const class = `
-kind: IngressClass
-metadata: {name: fairlead}
-spec: {controller: fairlead.dev/ingress-controller}
----
-`
-
-// app is an Ingress for host "NAME.example" with its Service.
-func app(name string) string {
-	return fmt.Sprintf(`
-kind: Ingress
-metadata: {name: %[1]s}
-spec:
-  ingressClassName: fairlead
-  rules: [{host: %[1]s.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: %[1]s, port: {number: 80}}}}]}}]
----
-kind: Service
-metadata: {name: %[1]s}
-spec: {ports: [{port: 80}]}
----
-`, name)
-}
-
-// endpoints is an EndpointSlice of the Service with one endpoint at a backend; none if nil.
-func endpoints(service string, b *proxytest.Backend) string {
-	if b == nil {
-		return ""
-	}
-	return fmt.Sprintf(`
-kind: EndpointSlice
-metadata: {name: %[1]s-1, labels: {kubernetes.io/service-name: %[1]s}}
-addressType: IPv4
-ports: [{name: "", port: %[2]d}]
-endpoints: [{addresses: [127.0.0.1]}]
----
-`, service, b.Addr().Port())
-}
-
-func service(name string) types.NamespacedName {
-	return types.NamespacedName{Namespace: "default", Name: name}
-}
-
-func everything() types.NamespacedName { return types.NamespacedName{} }
 
 func TestReadyAfterFirstTable(t *testing.T) {
 	one := proxytest.Start(t, backend("one"))
@@ -249,126 +51,6 @@ func TestLoadedSourceNeedsNoNotification(t *testing.T) {
 	b.source.snapshot = parse(t, class+app("a"))
 	b.start(t)
 	eventually(t, "ready", b.Ready)
-}
-
-func TestEndpointsAloneLeaveTheTable(t *testing.T) {
-	one := proxytest.Start(t, backend("one"))
-	two := proxytest.Start(t, backend("two"))
-	b := newBench(t)
-	b.HoldOff = time.Hour // a full update after the first would never come
-	text := class + app("a") + app("b") + endpoints("b", one)
-	b.source.snapshot = parse(t, text+endpoints("a", one))
-	b.start(t)
-	eventually(t, "ready", b.Ready)
-	table := b.Proxy.Table()
-
-	b.source.set(parse(t, text+endpoints("a", two)), service("a"))
-	eventually(t, "served by two", func() bool { _, name := b.get(t, "a.example"); return name == "two" })
-	if b.Proxy.Table() != table {
-		t.Error("a change of endpoints made a new table")
-	}
-	if _, name := b.get(t, "b.example"); name != "one" {
-		t.Errorf("the other Service is served by %q, want one", name)
-	}
-	last := b.seen()[len(b.seen())-1]
-	if !last.Endpoints || last.Swapped || last.Since.IsZero() || last.Table != table || len(last.Owned) != 2 {
-		t.Errorf("update %+v: want one of endpoints only, with the state as it is", last)
-	}
-}
-
-// TestEndpointsOfNobody: most EndpointSlices of a cluster are of Services that no Ingress names.
-func TestEndpointsOfNobody(t *testing.T) {
-	b := newBench(t)
-	b.source.snapshot = parse(t, class+app("a"))
-	b.start(t)
-	eventually(t, "ready", b.Ready)
-	n := len(b.seen())
-	b.source.set(b.source.Snapshot(), service("nobody"))
-	eventually(t, "it was taken", func() bool {
-		b.changes.mu.Lock()
-		defer b.changes.mu.Unlock()
-		return len(b.changes.services) == 0
-	})
-	b.source.set(b.source.Snapshot(), service("a"))
-	eventually(t, "the update of a", func() bool { return len(b.seen()) > n })
-	if u := b.seen(); len(u) != n+1 || !u[n].Endpoints {
-		t.Errorf("%d updates, want the one of a", len(u)-n)
-	}
-}
-
-// TestServiceAloneLeavesTheTable: its ports decide where the backends are, and nothing else.
-func TestServiceAloneLeavesTheTable(t *testing.T) {
-	one := proxytest.Start(t, backend("one"))
-	b := newBench(t)
-	b.HoldOff = time.Hour
-	text := class + app("a") + endpoints("a", one)
-	b.source.snapshot = parse(t, strings.Replace(text, "port: 80}]}", "port: 81}]}", 1)) // not the port that the Ingress names
-	b.start(t)
-	eventually(t, "ready", b.Ready)
-	table := b.Proxy.Table()
-	if status, _ := b.get(t, "a.example"); status != http.StatusServiceUnavailable {
-		t.Fatalf("status %d, want 503", status)
-	}
-	b.source.set(parse(t, text), service("a"))
-	eventually(t, "served", func() bool { _, name := b.get(t, "a.example"); return name == "one" })
-	if b.Proxy.Table() != table {
-		t.Error("a change of a Service made a new table")
-	}
-}
-
-// TestEndpointProblems sees the Problems follow changes that are of endpoints alone.
-func TestEndpointProblems(t *testing.T) {
-	one := proxytest.Start(t, backend("one"))
-	b := newBench(t)
-	text := class + app("a")
-	b.source.snapshot = parse(t, text+endpoints("a", one))
-	b.start(t)
-	eventually(t, "ready", b.Ready)
-	if p := b.Problems(); len(p) > 0 {
-		t.Fatalf("problems %v, want none", p)
-	}
-	b.source.set(parse(t, text), service("a"))
-	eventually(t, "a Problem", func() bool { return len(b.Problems()) == 1 })
-	if got := b.Problems()[0].Reason; got != ingress.NoEndpoints {
-		t.Errorf("reason %s, want %s", got, ingress.NoEndpoints)
-	}
-	b.source.set(parse(t, text+endpoints("a", one)), service("a"))
-	eventually(t, "no Problem", func() bool { return len(b.Problems()) == 0 })
-	if g := b.Proxy.Table().Generation(); g != 1 {
-		t.Errorf("generation %d, want 1: the table did not change", g)
-	}
-}
-
-// An endpoint that is a port of the controller itself is answered 502, and somebody must say why.
-func TestOwnListenerIsAProblem(t *testing.T) {
-	b := newBench(t)
-	own := proxytest.Start(t, backend("own"))
-	b.Own = func(a upstream.Address) bool { return a.Port == own.Addr().Port() }
-	b.start(t)
-	told := func() bool {
-		return slices.ContainsFunc(b.Problems(), func(p ingress.Problem) bool {
-			return p.Reason == ingress.EndpointAddressDenied && p.Object.Name == "web" && strings.Contains(p.Err.Error(), own.Addr().String())
-		})
-	}
-	b.source.set(parse(t, class+app("web")+endpoints("web", own)), everything())
-	eventually(t, "it is told", told)
-	b.source.set(parse(t, class+app("web")+endpoints("web", proxytest.Start(t, backend("other")))), service("web"))
-	eventually(t, "it is gone with the endpoint", func() bool { return !told() })
-	b.source.set(parse(t, class+app("web")+endpoints("web", own)), service("web"))
-	eventually(t, "it comes back with the endpoint", told)
-	b.source.set(parse(t, class+app("other")), everything())
-	eventually(t, "it is gone with the route", func() bool { return !told() })
-
-	canary := `
-kind: Ingress
-metadata: {name: web, annotations: {nginx.ingress.kubernetes.io/canary: "true", nginx.ingress.kubernetes.io/canary-weight: "100"}}
-spec:
-  ingressClassName: fairlead
-  rules: [{host: other.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]
----
-`
-	b.source.set(parse(t, class+app("other")+app("web")[strings.Index(app("web"), "kind: Service"):]+canary+endpoints("web", own)), everything())
-	eventually(t, "it is told of a canary", told)
 }
 
 func TestEqualSnapshotSwapsNothing(t *testing.T) {
@@ -455,52 +137,6 @@ func TestHoldOff(t *testing.T) {
 	})
 }
 
-// TestPoolsFollow sees the end of a pool, and its coming back with what it leads to.
-func TestPoolsFollow(t *testing.T) {
-	one := proxytest.Start(t, backend("one"))
-	b := newBench(t)
-	with, without := parse(t, class+app("a")+endpoints("a", one)), parse(t, class+app("b"))
-	b.source.snapshot = with
-	b.start(t)
-	eventually(t, "ready", b.Ready)
-	for range 3 {
-		b.source.set(without, everything())
-		eventually(t, "a gone", func() bool { status, _ := b.get(t, "a.example"); return status == http.StatusNotFound })
-		eventually(t, "one pool", func() bool {
-			p := b.Pools.Pools()
-			return len(p) == 1 && p[0].Key().Service == "b"
-		})
-		b.source.set(with, everything())
-		eventually(t, "a back", func() bool { status, _ := b.get(t, "a.example"); return status != http.StatusNotFound })
-		if status, name := b.get(t, "a.example"); status != http.StatusOK || name != "one" {
-			t.Fatalf("a.example answers %d from %q, want 200 from one", status, name)
-		}
-	}
-}
-
-// TestConflictLoserComesBack: a backend whose only rule lost has no pool; when it wins later
-// it needs what it leads to.
-func TestConflictLoserComesBack(t *testing.T) {
-	one := proxytest.Start(t, backend("one"))
-	two := proxytest.Start(t, backend("two"))
-	loser := strings.ReplaceAll(app("b"), "b.example", "a.example")
-	b := newBench(t)
-	both := class + app("a") + loser + endpoints("a", one) + endpoints("b", two)
-	b.source.snapshot = parse(t, both)
-	b.start(t)
-	eventually(t, "ready", b.Ready)
-	if _, name := b.get(t, "a.example"); name != "one" {
-		t.Fatalf("served by %q, want one", name)
-	}
-	if p := b.Problems(); len(p) == 0 {
-		t.Fatal("no Problem for the conflict")
-	}
-	b.source.set(parse(t, class+loser+endpoints("b", two)), everything())
-	eventually(t, "the other wins", func() bool { _, name := b.get(t, "a.example"); return name == "two" })
-	// The table is live a moment before its Problems are.
-	eventually(t, "no Problem is left", func() bool { return len(b.Problems()) == 0 })
-}
-
 func TestPoisonedIngressIsLeftOut(t *testing.T) {
 	one := proxytest.Start(t, backend("one"))
 	b := newBench(t)
@@ -575,35 +211,6 @@ func TestPanicOfTheWhole(t *testing.T) {
 	}
 	b.source.set(parse(t, class+app("b")), everything())
 	eventually(t, "the next change", func() bool { status, _ := b.get(t, "b.example"); return status != http.StatusNotFound })
-}
-
-// TestPanicOnceFilled: pools were given what a table leads to that then did not become live.
-func TestPanicOnceFilled(t *testing.T) {
-	one, two := proxytest.Start(t, backend("one")), proxytest.Start(t, backend("two"))
-	b := newBench(t)
-	broken := parse(t, class+app("a")+app("b")+endpoints("a", two))
-	b.translate = func(s *ingress.Snapshot) *ingress.Result {
-		r := b.Translator.Translate(s)
-		if s == broken {
-			r.Certificates = []certs.Binding{{Host: "a.example", Certificates: []*tls.Certificate{nil, nil}}}
-		}
-		return r
-	}
-	whole := parse(t, class+app("a")+endpoints("a", one))
-	b.source.snapshot = whole
-	b.start(t)
-	eventually(t, "ready", b.Ready)
-	for range 3 {
-		before := len(b.seen())
-		b.source.set(broken, everything())
-		eventually(t, "an error", func() bool {
-			u := b.seen()
-			return len(u) > before && u[len(u)-1].Err != nil
-		})
-		b.source.set(whole, everything())
-		eventually(t, "what was there again", func() bool { _, name := b.get(t, "a.example"); return name == "one" })
-		eventually(t, "one pool", func() bool { return b.Pools.Kept() == 1 })
-	}
 }
 
 // TestUntil: a certificate ends, and no object changes.
@@ -727,8 +334,4 @@ func TestMergeProblems(t *testing.T) {
 	if got := mergeProblems([]ingress.Problem{one, other}); len(got) != 2 {
 		t.Errorf("got %v, want both", got)
 	}
-}
-
-func backend(name string) *proxytest.Backend {
-	return &proxytest.Backend{Handler: proxytest.Echo(name)}
 }
