@@ -38,9 +38,9 @@ var layers = map[string]layer{
 		why: "a header is read from an io.Reader, whatever is done with it",
 	},
 	"proxy/upstream": {
-		imports: []string{"proxy/http1"},
+		imports: []string{"proxy/http1", "tls/certs"},
 		outside: []string{"golang.org/x/net/"},
-		why:     "pools outlive tables, so they cannot know routes; what they tell goes through func fields",
+		why:     "key pairs are read in one way; pools outlive tables, so they cannot know routes; what they tell goes through func fields",
 	},
 	"proxy/policy": {
 		imports: []string{"proxy/upstream"},

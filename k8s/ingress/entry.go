@@ -46,7 +46,7 @@ type entry struct {
 	references  []reference
 	hosts       []string // the valid hosts of the rules, each once; "" for hostless ones
 	sections    []section
-	issues      []issueHost // the hosts that certificates may be ordered for
+	issues      []issueHost // the hosts that certificates may be ordered for, sorted
 	aliases     []string    // valid hosts that are served as aliased is, each once
 	aliased     string      // the first of hosts that is one; "" without aliases
 	acmeOff     bool        // they would be, with --acme

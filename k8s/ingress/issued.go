@@ -142,11 +142,13 @@ func (r *reader) readIssues() {
 			add(h.name)
 		}
 	}
+	slices.SortFunc(r.issues, func(a, b issueHost) int { return strings.Compare(a.host, b.host) })
 }
 
 // ordered reports whether a certificate is ordered for host where no Secret has one.
 func (e *entry) ordered(host string) bool {
-	return slices.ContainsFunc(e.issues, func(h issueHost) bool { return h.host == host && !h.cannot })
+	at, found := slices.BinarySearchFunc(e.issues, host, func(h issueHost, host string) int { return strings.Compare(h.host, host) })
+	return found && !e.issues[at].cannot
 }
 
 // issue makes the claims of the hosts that no section has settled.

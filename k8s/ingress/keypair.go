@@ -3,6 +3,7 @@ package ingress
 import (
 	"crypto/sha256"
 	"crypto/tls"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ type keyPair struct {
 	certificate *tls.Certificate // nil when there is none to use
 	problem     finding          // why, zero when there is one
 	names       []string         // that the certificate is for, in lower case
+	sorted      []string         // names: a certificate may have thousands, and an Ingress as many hosts
 }
 
 // keyPairs remembers what Secrets hold, by object and by content: a Secret that is written
@@ -64,6 +66,7 @@ func (ks *keyPairs) read(secret *corev1.Secret, name types.NamespacedName) *keyP
 		return &keyPair{problem: found(SecretInvalid, "Secret %s: %w", name, err)}
 	}
 	k := &keyPair{certificate: certificate, names: certificateNames(certificate)}
+	k.sorted = slices.Sorted(slices.Values(k.names))
 	ks.byContent[sum] = k
 	return k
 }
@@ -106,16 +109,15 @@ func certificateNames(c *tls.Certificate) []string {
 // covers reports whether the certificate is for host, in lower case: a wildcard is for one
 // label, and a wildcard host needs the same wildcard.
 func (k *keyPair) covers(host string) bool {
-	parent := ""
-	if i := strings.IndexByte(host, '.'); i > 0 {
-		parent = host[i:]
+	if _, exact := slices.BinarySearch(k.sorted, host); exact {
+		return true
 	}
-	for _, name := range k.names {
-		if name == host || parent != "" && len(name) == len(parent)+1 && name[0] == '*' && name[1:] == parent {
-			return true
-		}
+	dot := strings.IndexByte(host, '.')
+	if dot <= 0 {
+		return false
 	}
-	return false
+	_, wildcard := slices.BinarySearch(k.sorted, "*"+host[dot:])
+	return wildcard
 }
 
 // validity is how a certificate stands at one time.

@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/fairlead-ingress/fairlead/tls/certs"
 )
 
 // ClientCert asks clients for a certificate. It is of a whole host: the first Ingress of the
@@ -161,6 +163,9 @@ func readAuthorities(file string) ([]*x509.Certificate, error) {
 			continue
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
+		if err == nil {
+			err = certs.CheckCost(cert.PublicKey)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("certificate %d: %w", len(all)+1, err)
 		}
@@ -180,9 +185,17 @@ type revocation struct {
 	serials map[string]struct{}
 }
 
+// Bounds on how many signatures are verified to read a file of lists: without them one of 1 MiB, beside as
+// many certificates of one name, takes minutes.
+const (
+	maxRevocationLists = 256
+	maxSameName        = 8 // certificates of an authority that was renewed
+)
+
 // readRevocations reads the lists of a PEM file, each of which one of cas must have signed.
 func readRevocations(file string, cas []*x509.Certificate) (revocations, error) {
 	all := make(revocations)
+	lists := 0
 	for rest := []byte(file); ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
@@ -191,13 +204,22 @@ func readRevocations(file string, cas []*x509.Certificate) (revocations, error) 
 		if block.Type != "X509 CRL" {
 			continue
 		}
+		if lists++; lists > maxRevocationLists {
+			return nil, fmt.Errorf("more than %d revocation lists", maxRevocationLists)
+		}
 		list, err := x509.ParseRevocationList(block.Bytes)
 		if err != nil {
 			return nil, fmt.Errorf("revocation list %d: %w", len(all)+1, err)
 		}
-		signed := false
+		signed, checks := false, 0
 		for _, ca := range cas {
-			signed = signed || bytes.Equal(ca.RawSubject, list.RawIssuer) && list.CheckSignatureFrom(ca) == nil
+			if signed || !bytes.Equal(ca.RawSubject, list.RawIssuer) {
+				continue
+			}
+			if checks++; checks > maxSameName {
+				return nil, fmt.Errorf("revocation list of %s: more than %d certificates of ca.crt have that name", list.Issuer, maxSameName)
+			}
+			signed = list.CheckSignatureFrom(ca) == nil
 		}
 		if !signed {
 			return nil, fmt.Errorf("revocation list of %s: no certificate of ca.crt has signed it", list.Issuer)

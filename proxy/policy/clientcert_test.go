@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -11,6 +12,7 @@ import (
 	"maps"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -139,5 +141,77 @@ func TestDistinguishedName(t *testing.T) {
 	}
 	if got := distinguishedName([]byte("nonsense")); got != "" {
 		t.Errorf("nonsense is %q", got)
+	}
+}
+
+// TestReadRevocationsIsBounded: verifying every list with every authority of its name is what a Secret of
+// 1 MiB could keep the controller busy with, all changes of everybody behind it.
+func TestReadRevocationsIsBounded(t *testing.T) {
+	serial := int64(0)
+	authority := func() (*x509.Certificate, *ecdsa.PrivateKey) {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		serial++
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "clients"}, IsCA: true, BasicConstraintsValid: true,
+			KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, SubjectKeyId: []byte{1},
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cert, key
+	}
+	ca, key := authority()
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour),
+	}, ca, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
+	many := func(n int) string { return strings.Repeat(string(list), n) }
+	if _, err := readRevocations(many(maxRevocationLists), []*x509.Certificate{ca}); err != nil {
+		t.Errorf("%d lists: %v", maxRevocationLists, err)
+	}
+	if _, err := readRevocations(many(maxRevocationLists+1), []*x509.Certificate{ca}); err == nil || !strings.Contains(err.Error(), "more than 256 revocation lists") {
+		t.Errorf("one list more: %v", err)
+	}
+	var before []*x509.Certificate
+	for range maxSameName - 1 {
+		other, _ := authority()
+		before = append(before, other)
+	}
+	if _, err := readRevocations(many(1), append(before, ca)); err != nil {
+		t.Errorf("the last of %d authorities of one name: %v", maxSameName, err)
+	}
+	other, _ := authority()
+	if _, err := readRevocations(many(1), append(before, other, ca)); err == nil || !strings.Contains(err.Error(), "more than 8 certificates of ca.crt have that name") {
+		t.Errorf("one authority more: %v", err)
+	}
+}
+
+// TestAuthorityWithALongKey: verifying with it at each request would be everybody's wait.
+func TestAuthorityWithALongKey(t *testing.T) {
+	n := new(big.Int).Lsh(big.NewInt(1), 9000)
+	n.SetBit(n, 0, 1)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &rsa.PublicKey{N: n, E: 65537}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = readAuthorities(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	if err == nil || err.Error() != "certificate 1: the RSA key has 9001 bits; wanted at most 8192" {
+		t.Errorf("%v, want that the key is too long", err)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"strings"
 	"unique"
+
+	"github.com/fairlead-ingress/fairlead/tls/certs"
 )
 
 // TLS is how a route demands that endpoints are spoken to over TLS. It is comparable, so that it can
@@ -74,7 +76,7 @@ func (d Demand) String() string {
 
 // CheckPair returns an error if a certificate and a key in PEM are not a pair.
 func CheckPair(certificate, key []byte) error {
-	_, err := tls.X509KeyPair(certificate, key)
+	_, err := certs.Parse(certificate, key)
 	return err
 }
 
@@ -98,8 +100,11 @@ func newSecured(d Demand) *secured {
 		}
 	}
 	if s.Certificate != "" {
-		pair, err := tls.X509KeyPair([]byte(s.Certificate), []byte(s.PrivateKey))
-		s.certificates, s.broken = []tls.Certificate{pair}, cmp.Or(s.broken, err)
+		pair, err := certs.Parse([]byte(s.Certificate), []byte(s.PrivateKey))
+		if err == nil {
+			s.certificates = []tls.Certificate{*pair}
+		}
+		s.broken = cmp.Or(s.broken, err)
 	}
 	if s.Ciphers != "" {
 		for name := range strings.FieldsSeq(s.Ciphers) {

@@ -124,6 +124,9 @@ func parseKey(block *pem.Block) (crypto.Signer, error) {
 	if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
 		return nil, errors.New("the private key is encrypted; wanted one without a passphrase")
 	}
+	if err := checkRSACost(block.Bytes); err != nil {
+		return nil, err
+	}
 	key, err := parseKeyDER(block.Bytes)
 	if err != nil {
 		return nil, fmt.Errorf("the PEM block %s is not a private key in PKCS #8, PKCS #1 or SEC 1 form: %w", block.Type, err)
