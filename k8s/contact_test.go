@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"github.com/fairlead-ingress/fairlead/proxy/proxytest"
 )
 
 func TestContact(t *testing.T) {
@@ -43,10 +45,8 @@ func TestContact(t *testing.T) {
 		t.Error("what comes on a watch does not count")
 	}
 
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
 	last := c.Last()
-	if _, err := client.Get(gone.URL); err == nil {
+	if _, err := client.Get("http://" + proxytest.Refused(t).String()); err == nil {
 		t.Fatal("an answer of a server that is closed")
 	}
 	if c.Last() != last {

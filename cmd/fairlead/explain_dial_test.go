@@ -30,8 +30,6 @@ func TestProbeFaults(t *testing.T) {
 	})})
 	pools := upstream.NewRegistry(upstream.Options{AllowLocal: true})
 	t.Cleanup(pools.Close)
-	gone := proxytest.Start(t, &proxytest.Backend{})
-	gone.Close()
 	for _, c := range []struct {
 		name   string
 		target explain.Target
@@ -41,7 +39,7 @@ func TestProbeFaults(t *testing.T) {
 		{"answers", explain.Target{Address: echo.Addr().String()}, "", false},
 		{"never connected to", explain.Target{Address: "169.254.169.254:80"}, "EndpointAddressDenied", false},
 		{"answers h2c", explain.Target{Address: echo.Addr().String(), H2C: true}, "", false},
-		{"refused", explain.Target{Address: gone.Addr().String()}, "ConnectionRefused", false},
+		{"refused", explain.Target{Address: proxytest.Refused(t).String()}, "ConnectionRefused", false},
 		{"reset", explain.Target{Address: reset.Addr().String()}, "ConnectionReset", false},
 		{"no HTTP", explain.Target{Address: garbage.Addr().String()}, "NotHTTP", false},
 		{"no TLS", explain.Target{Address: echo.Addr().String(), TLS: true}, "TLSFailed", false},

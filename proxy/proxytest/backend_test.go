@@ -55,7 +55,7 @@ func dial(t *testing.T, b *Backend) net.Conn {
 
 // A backend can die, by a reset, and come back at the same address.
 func TestKill(t *testing.T) {
-	b := Start(t, &Backend{})
+	b := Start(t, &Backend{Address: Refused(t).String()}) // a port that stays its own
 	c := dial(t, b)
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	c.Read(make([]byte, 1))
@@ -69,7 +69,6 @@ func TestKill(t *testing.T) {
 	if b.Open() != 0 {
 		t.Errorf("want no connection open, got %d", b.Open())
 	}
-	b.Address = b.Addr().String()
 	if err := b.Listen(); err != nil {
 		t.Fatal(err)
 	}
