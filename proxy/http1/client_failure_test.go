@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -151,17 +152,19 @@ func (e endless) Read(p []byte) (int, error) {
 
 // The limit of time of a body is one of silence, not of its length.
 func TestClientSlowBody(t *testing.T) {
+	t.Parallel()
+	const length = 22
 	ct := newClientTest(t, &ClientSet{}, func(nc *net.TCPConn) {
 		readRequest(bufio.NewReader(nc))
-		io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")
-		for range 20 {
+		fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", length)
+		for range length {
 			<-time.After(100 * time.Millisecond)
 			io.WriteString(nc, "x")
 		}
 	})
-	_, body, err := ct.roundTrip(newRequest(t, "GET", "/", nil), &Call{ReadTimeout: time.Second})
-	if len(body) != 20 || err != nil {
-		t.Errorf("want 20 bytes, got %q, %v", body, err)
+	_, body, err := ct.roundTrip(newRequest(t, "GET", "/", nil), &Call{ReadTimeout: 1500 * time.Millisecond})
+	if len(body) != length || err != nil {
+		t.Errorf("want %d bytes, got %q, %v", length, body, err)
 	}
 }
 
@@ -178,10 +181,12 @@ func TestClientAbandoned(t *testing.T) {
 	} {
 		for _, by := range []string{"hook", "context"} {
 			t.Run(name+"/"+by, func(t *testing.T) {
-				gone := make(chan struct{})
+				asked, gone := make(chan struct{}), make(chan struct{})
 				ct := newClientTest(t, &ClientSet{}, func(nc *net.TCPConn) {
 					defer close(gone)
+					io.ReadFull(nc, make([]byte, 1))
 					io.WriteString(nc, test.reply)
+					close(asked)
 					hang(nc)
 				})
 				var abandoned atomic.Bool
@@ -191,13 +196,15 @@ func TestClientAbandoned(t *testing.T) {
 				if by == "hook" {
 					call.Abandoned = abandoned.Load
 				}
-				time.AfterFunc(20*time.Millisecond, func() {
+				go func() {
+					<-asked
+					<-time.After(20 * time.Millisecond) // for the client to read what there is
 					if by == "hook" {
 						abandoned.Store(true)
 					} else {
 						cancel()
 					}
-				})
+				}()
 				var body io.Reader
 				if test.body != nil {
 					body = test.body(t.Context())

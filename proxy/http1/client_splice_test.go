@@ -78,6 +78,7 @@ func TestClientWriteTo(t *testing.T) {
 }
 
 func TestClientWriteToFails(t *testing.T) {
+	t.Parallel()
 	half := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", 1<<20, make([]byte, 1<<19))
 	t.Run("server closes", func(t *testing.T) {
 		ct := newClientTest(t, &ClientSet{}, replies(half))
@@ -106,9 +107,10 @@ func TestClientWriteToFails(t *testing.T) {
 		resp.Body.Close()
 	})
 	t.Run("server is silent", func(t *testing.T) {
+		t.Parallel()
 		to, from := tcpPair(t)
 		go io.Copy(io.Discard, from)
-		ct := newClientTest(t, &ClientSet{ReadTimeout: 100 * time.Millisecond}, func(nc *net.TCPConn) {
+		ct := newClientTest(t, &ClientSet{ReadTimeout: time.Second}, func(nc *net.TCPConn) {
 			io.WriteString(nc, half)
 			hang(nc)
 		})
@@ -120,10 +122,11 @@ func TestClientWriteToFails(t *testing.T) {
 		resp.Body.Close()
 	})
 	t.Run("writer is slow", func(t *testing.T) {
+		t.Parallel()
 		_, serve := ofLength(8 << 20)
-		ct := newClientTest(t, &ClientSet{ReadTimeout: 100 * time.Millisecond}, serve)
+		ct := newClientTest(t, &ClientSet{ReadTimeout: time.Second}, serve)
 		to, from := tcpPair(t)
-		time.AfterFunc(500*time.Millisecond, func() { io.Copy(io.Discard, from) })
+		time.AfterFunc(1500*time.Millisecond, func() { io.Copy(io.Discard, from) })
 		resp := ct.hold(t, 1)[0]
 		if n, err := resp.Body.(io.WriterTo).WriteTo(to); n != 8<<20 || err != nil {
 			t.Errorf("want all of it, as the server is not to blame, got %d, %v", n, err)

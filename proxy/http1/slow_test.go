@@ -3,10 +3,12 @@ package http1
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,7 +16,8 @@ import (
 )
 
 // Slow clients of all kinds lose their connections (slowloris, slow POST, R-U-Dead-Yet, slow read).
-// The timeouts here are short; a test that needs the clients to be patient has long ones.
+// Where somebody must not be cut, the timeout is a second: a busy machine may stop the test for
+// most of it. Such tests run beside one another.
 
 // drip writes pieces of s to c, one every 20 ms, until something comes back or the connection ends;
 // then it returns all that came.
@@ -45,7 +48,8 @@ func drip(t *testing.T, c net.Conn, s string) string {
 }
 
 func TestSlowHead(t *testing.T) {
-	_, address := start(t, &Server{HeadTimeout: 200 * time.Millisecond}, func(http.ResponseWriter, *http.Request) {
+	t.Parallel()
+	_, address := start(t, &Server{HeadTimeout: time.Second}, func(http.ResponseWriter, *http.Request) {
 		t.Error("a request was served")
 	})
 	for name, tt := range map[string]struct{ sent, want string }{
@@ -55,6 +59,7 @@ func TestSlowHead(t *testing.T) {
 		"empty line":   {"\r\n" + strings.Repeat("x", 1000), "HTTP/1.1 408 "},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			answer := drip(t, dial(t, address), tt.sent)
 			if !strings.HasPrefix(answer, tt.want) || tt.want == "" && answer != "" {
 				t.Errorf("got %q, want %q", answer, tt.want)
@@ -65,7 +70,8 @@ func TestSlowHead(t *testing.T) {
 
 // A head that comes slowly after a first request has its time from its first byte.
 func TestSlowSecondHead(t *testing.T) {
-	_, address := start(t, &Server{HeadTimeout: 200 * time.Millisecond}, echo)
+	t.Parallel()
+	_, address := start(t, &Server{HeadTimeout: time.Second}, echo)
 	c := dial(t, address)
 	r := bufio.NewReader(c)
 	for range 2 {
@@ -75,7 +81,7 @@ func TestSlowSecondHead(t *testing.T) {
 			t.Fatal(err)
 		}
 		io.Copy(io.Discard, resp.Body)
-		<-time.After(400 * time.Millisecond) // longer than the head may take: this is idle time
+		<-time.After(1200 * time.Millisecond) // longer than the head may take: this is idle time
 	}
 	io.WriteString(c, "GET / HT")
 	resp, err := http.ReadResponse(r, nil)
@@ -101,6 +107,8 @@ func TestIdleTimeout(t *testing.T) {
 
 // A client that sends nothing of its body, or too little, is not waited for.
 func TestSlowBody(t *testing.T) {
+	t.Parallel()
+	const length = 76 // more than comes within a timeout
 	for name, tt := range map[string]struct {
 		timeout time.Duration
 		rate    int
@@ -108,15 +116,16 @@ func TestSlowBody(t *testing.T) {
 		want    error
 	}{
 		"silent":            {200 * time.Millisecond, 0, "", errBodyTimeout},
-		"too slow":          {400 * time.Millisecond, 0, strings.Repeat("x", 60), errBodySlow},
-		"slow but no limit": {400 * time.Millisecond, -1, strings.Repeat("x", 60), nil},
+		"too slow":          {time.Second, 0, strings.Repeat("x", length-1), errBodySlow},
+		"slow but no limit": {time.Second, -1, strings.Repeat("x", length-1), nil},
 	} {
-		for _, framing := range []string{"Content-Length: 61\r\n\r\n1", "Transfer-Encoding: chunked\r\n\r\n3d\r\n1"} {
+		for _, framing := range []string{fmt.Sprintf("Content-Length: %d\r\n\r\n1", length), fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n1", length)} {
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				result := make(chan error, 1)
 				_, address := start(t, &Server{BodyTimeout: tt.timeout, MinBodyRate: tt.rate}, func(w http.ResponseWriter, r *http.Request) {
-					n, err := io.CopyN(io.Discard, r.Body, 61)
-					if err == nil && n != 61 {
+					n, err := io.CopyN(io.Discard, r.Body, length)
+					if err == nil && n != length {
 						t.Errorf("got %d bytes", n)
 					}
 					result <- err
@@ -145,9 +154,10 @@ func TestSlowBody(t *testing.T) {
 
 // After the response has begun a slow body may be half of a dialogue.
 func TestSlowDialogue(t *testing.T) {
-	const pieces = 50
-	_, address := start(t, &Server{BodyTimeout: 300 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "50")
+	t.Parallel()
+	const pieces = 65
+	_, address := start(t, &Server{BodyTimeout: time.Second}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(pieces))
 		w.WriteHeader(200)
 		w.(http.Flusher).Flush()
 		buf := make([]byte, 1)
@@ -162,7 +172,7 @@ func TestSlowDialogue(t *testing.T) {
 	})
 	c := dial(t, address)
 	r := bufio.NewReader(c)
-	io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n")
+	fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", pieces)
 	resp, err := http.ReadResponse(r, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -238,10 +248,11 @@ func TestSlowReader(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	const size = 4 << 20
+	t.Parallel()
+	const size = 8 << 20
 	result := make(chan error, 1)
-	_, address := start(t, &Server{WriteTimeout: 300 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "4194304")
+	_, address := start(t, &Server{WriteTimeout: time.Second}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(size))
 		_, err := w.Write(make([]byte, size))
 		result <- err
 	})

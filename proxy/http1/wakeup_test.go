@@ -151,11 +151,12 @@ func TestRequestAndEnd(t *testing.T) {
 
 // An idle connection lives as long as it should, and not longer.
 func TestIdleLonger(t *testing.T) {
-	_, address := start(t, &Server{IdleTimeout: 500 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {})
+	t.Parallel()
+	_, address := start(t, &Server{IdleTimeout: 1200 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {})
 	c := dial(t, address)
 	r := second(t, c)
 	for range 4 {
-		<-time.After(250 * time.Millisecond) // looked at once, and not found to be over
+		<-time.After(600 * time.Millisecond) // looked at once, and not found to be over
 		io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		if resp, err := http.ReadResponse(r, nil); err != nil || resp.Close {
 			t.Fatalf("got %v, %v", resp, err)
