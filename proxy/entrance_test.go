@@ -189,7 +189,7 @@ func TestSlowProxyHeader(t *testing.T) {
 	}
 	resp.Body.Close()
 	short := config
-	short.Listener.ProxyProtocol = &policy.ProxyProtocol{Trusted: config.Listener.ProxyProtocol.Trusted, Timeout: 50 * time.Millisecond}
+	short.Listener.ProxyProtocol = &policy.ProxyProtocol{Trusted: config.Listener.ProxyProtocol.Trusted, Timeout: 500 * time.Millisecond}
 	f.serve(t, short)
 	c := dialRaw(t, f.http())
 	c.send(t, "PROXY TCP4 ")

@@ -29,8 +29,12 @@ func TestScript(t *testing.T) {
 	b = Start(t, &Backend{Raw: Script(Reply{Bytes: "x", End: Hang})})
 	c = dial(t, b)
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	one := make([]byte, 1)
+	if _, err := io.ReadFull(c, one); string(one) != "x" || err != nil {
+		t.Errorf("got %q, %v", one, err)
+	}
 	c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-	if got, err := io.ReadAll(c); string(got) != "x" || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if got, err := io.ReadAll(c); len(got) > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("want silence, got %q, %v", got, err)
 	}
 }

@@ -217,7 +217,14 @@ func TestDoFailures(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			o := Options{ConnectTimeout: 200 * time.Millisecond, ResponseHeaderTimeout: 200 * time.Millisecond}
+			// Only who is to be found silent has short times: a busy machine is slow itself.
+			o := Options{ConnectTimeout: patience, ResponseHeaderTimeout: patience}
+			switch {
+			case test.code == ConnectTimeout, test.name == "silence for TLS":
+				o.ConnectTimeout = time.Second
+			case test.code == ResponseTimeout:
+				o.ResponseHeaderTimeout = 200 * time.Millisecond
+			}
 			p := newTestPool(t, o, test.protocol, test.address(t))
 			var a Attempts
 			_, _, err := do(t, p, request(t, "POST", "/", nil), &a)
@@ -242,7 +249,13 @@ func TestDoClientGone(t *testing.T) {
 	for _, protocol := range []Protocol{HTTP, H2C} {
 		p := newTestPool(t, Options{}, protocol, b.Addr())
 		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(50*time.Millisecond, cancel)
+		accepted := b.Accepted()
+		go func() {
+			defer cancel()
+			for end := time.Now().Add(patience); b.Accepted() == accepted && time.Now().Before(end); {
+				<-time.After(time.Millisecond)
+			}
+		}()
 		var a Attempts
 		_, _, err := do(t, p, request(t, "GET", "/", nil).WithContext(ctx), &a)
 		wantReason(t, err, ClientClosed, 499)

@@ -120,8 +120,8 @@ func TestEjectOnlyInARow(t *testing.T) {
 	for range 12 {
 		do(t, p, request(t, "GET", "/", nil), nil)
 	}
-	if ejected(p) != 0 || slow.Accepted() != 6 {
-		t.Errorf("want no ejection for timeouts, got %d, after %d connections", ejected(p), slow.Accepted())
+	if s := endpointAt(t, p, slow.Addr()); ejected(p) != 0 || attempts(s) != 6 {
+		t.Errorf("want no ejection for timeouts, got %d, after %d attempts", ejected(p), attempts(s))
 	}
 }
 
@@ -199,7 +199,7 @@ func TestEjectedIsLastResort(t *testing.T) {
 	c := newClock()
 	flaky := &proxytest.Backend{Address: proxytest.Refused(t).String()}
 	address := netip.MustParseAddrPort(flaky.Address)
-	other := start(t, &proxytest.Backend{})
+	other := start(t, &proxytest.Backend{Address: proxytest.Refused(t).String()}) // its port stays its own
 	p := newTestPool(t, Options{now: c.now}, HTTP, address, other.Addr())
 	for range 8 {
 		get(t, p)

@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// patience bounds the waits of these tests. It is never the time that something should take.
+const patience = 20 * time.Second
+
 var testKey = Key{Namespace: "shop", Service: "cart", Port: "80"}
 
 // newRegistry returns a Registry for endpoints on loopback. It is closed when the test ends.
@@ -165,7 +168,7 @@ func wantReason(t testing.TB, err error, code string, status int) {
 // eventually waits until ok returns true.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

@@ -53,9 +53,9 @@ func TestRetryConnect(t *testing.T) {
 	for _, test := range tests {
 		for _, method := range []string{"GET", "POST", "PATCH"} {
 			t.Run(test.name+"/"+method, func(t *testing.T) {
-				o := Options{ConnectTimeout: 300 * time.Millisecond, EjectAfter: -1}
-				if test.protocol == HTTPS { // a handshake may take long
-					o.ConnectTimeout = 0
+				o := Options{ConnectTimeout: patience, EjectAfter: -1}
+				if test.name == "no answer" { // those that answer may take long on a busy machine
+					o.ConnectTimeout = 500 * time.Millisecond
 				}
 				p := newTestPool(t, o, test.protocol, append(test.bad, test.good.Addr())...)
 				var body *text
@@ -155,8 +155,11 @@ func TestRetryNotAgain(t *testing.T) {
 		{"body read", bodyRead, newText("x"), UpstreamReset},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := newTestPool(t, Options{ResponseHeaderTimeout: 100 * time.Millisecond}, HTTP,
-				raw(t, test.reply).Addr(), raw(t, test.reply).Addr())
+			o := Options{ResponseHeaderTimeout: patience}
+			if test.code == ResponseTimeout {
+				o.ResponseHeaderTimeout = 100 * time.Millisecond
+			}
+			p := newTestPool(t, o, HTTP, raw(t, test.reply).Addr(), raw(t, test.reply).Addr())
 			var a Attempts
 			_, _, err := do(t, p, request(t, "PUT", "/", test.body), &a)
 			if code, _ := Reason(err); code != test.code || a.Len() != 1 {
@@ -213,7 +216,7 @@ func TestRetryBudgetLimitsStorm(t *testing.T) {
 		backends = append(backends, b)
 		down = append(down, b.Addr())
 	}
-	p := newTestPool(t, Options{}, HTTP, down...)
+	p := newTestPool(t, Options{now: newClock().now}, HTTP, down...) // in one window, however long it takes
 	const offered = 1000
 	var all sync.WaitGroup
 	for range 4 {
