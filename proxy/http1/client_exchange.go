@@ -83,6 +83,7 @@ func (c *clientConn) tell(call *Call) error {
 
 // startBody begins to send a streamed body.
 func (c *clientConn) startBody(req *http.Request, call *Call, kind sentBody) {
+	c.proceed()
 	call.BodyRead = true
 	c.body.unsent = false
 	s := &bodySender{conn: c, body: req.Body, left: -1}
@@ -117,25 +118,24 @@ func (c *clientConn) readHead(req *http.Request, call *Call, kind sentBody) erro
 			}
 		}
 		if err := c.fill(); err != nil {
-			if c.resume() {
-				c.startBody(req, call, kind)
-				continue
+			if c.interrupted() != errContinueTimeout {
+				return err
 			}
-			return err
+			c.startBody(req, call, kind)
 		}
 	}
 }
 
-// resume reports whether the wait was interrupted because the 100 response did not come: then
-// the exchange goes on.
-func (c *clientConn) resume() bool {
+// proceed ends the wait for a 100 response. The clock may have interrupted it, be it while an answer
+// was there already: that must be forgotten, or what is read next would be taken for interrupted.
+func (c *clientConn) proceed() {
+	c.wait(phaseHeld)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cause != errContinueTimeout {
-		return false
+	if c.cause == errContinueTimeout {
+		c.cause = nil
+		_ = c.nc.SetReadDeadline(time.Time{}) // a connection that was lost shows when it is read
 	}
-	c.cause = nil
-	return c.nc.SetReadDeadline(time.Time{}) == nil
 }
 
 // interrupted returns why the exchange was interrupted, nil if it was not.
@@ -149,6 +149,9 @@ func (c *clientConn) interrupted() error {
 func (c *clientConn) response(req *http.Request, call *Call) *http.Response {
 	c.wait(phaseHeld)
 	h, b := &c.head, &c.body
+	if b.unsent {
+		c.proceed()
+	}
 	c.resp = http.Response{
 		Status:        h.status,
 		StatusCode:    h.code,
