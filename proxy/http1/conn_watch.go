@@ -62,6 +62,10 @@ func (c *conn) overdue(w wait) (next wait, again time.Duration) {
 			return w, time.Second // there may be a descriptor for it then
 		}
 		return w, forever
+	case waitBody:
+		if c.begun.Load() {
+			return w, c.server.bodyTimeout()
+		}
 	case waitUpload:
 		return waitUploading, c.watchIntake()
 	case waitUploading:

@@ -46,7 +46,7 @@ func (i *intake) next(c *conn) (again time.Duration) {
 		i.silent = 0
 	}
 	i.slow = c.tooSlow(&i.pace, int(seen.received-last.received), waited)
-	if i.slow || i.silent >= c.server.bodyTimeout().Milliseconds() && !c.deadlines.Load() {
+	if i.slow || i.silent >= c.server.bodyTimeout().Milliseconds() && !c.deadlines.Load() && !c.begun.Load() {
 		return 0
 	}
 	return c.intakeStep()

@@ -7,8 +7,7 @@ type pace struct {
 }
 
 // tooSlow adds n bytes, for which we waited so many milliseconds. It reports whether the client was
-// too slow over the last BodyTimeout. Once the response has begun it is never: a slow body may
-// be half of a dialogue then.
+// too slow over the last BodyTimeout. Once the response has begun it is never: see there.
 func (c *conn) tooSlow(p *pace, n int, waited int64) bool {
 	p.waited += waited
 	p.bytes += int64(n)

@@ -23,12 +23,14 @@ type Server struct {
 	HeadTimeout time.Duration
 	// IdleTimeout is how long a connection may wait for its next request: 60 s if zero.
 	IdleTimeout time.Duration
-	// BodyTimeout is how long a client may send nothing of a body that is being read: 30 s if
-	// zero. A handler that sets a deadline by http.ResponseController replaces this, and
-	// MinBodyRate and WriteTimeout, for the rest of its request.
+	// BodyTimeout is how long a client may send nothing of a body that is being read, as long
+	// as the response has not begun: after that the body may be half of a dialogue, in which the
+	// client has nothing to say. 30 s if zero. A handler that sets a deadline by
+	// http.ResponseController replaces this, and MinBodyRate and WriteTimeout, for the rest of
+	// its request.
 	BodyTimeout time.Duration
 	// MinBodyRate is what a client has to send of a body in every BodyTimeout, in bytes a
-	// second, as long as the response has not begun: 1024 if zero, nothing if negative.
+	// second, likewise: 1024 if zero, nothing if negative.
 	MinBodyRate int
 	// WriteTimeout is how long a client may take nothing of a response: 60 s if zero.
 	WriteTimeout time.Duration

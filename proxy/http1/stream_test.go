@@ -88,6 +88,31 @@ func TestFullDuplex(t *testing.T) {
 	}
 }
 
+// TestTrailerNamedAsField: a field of the head was sent once more as a trailer where one of its name
+// was announced, as Server-Timing often is.
+func TestTrailerNamedAsField(t *testing.T) {
+	_, address := start(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Server-Timing"] = []string{"head"}
+		w.Header()["Trailer"] = []string{"Server-Timing, Other"}
+		io.WriteString(w, "body")
+		w.Header()[http.TrailerPrefix+"Server-Timing"] = []string{"tail"}
+		w.Header()["Other"] = []string{"too"}
+	})
+	c := dial(t, address)
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Fatal(err)
+	}
+	want := http.Header{"Server-Timing": {"tail"}, "Other": {"too"}}
+	if diff := cmp.Diff(want, resp.Trailer); diff != "" || resp.Header.Get("Server-Timing") != "head" {
+		t.Errorf("head %q, trailers (-want +got):\n%s", resp.Header, diff)
+	}
+}
+
 // Whatever the sizes of the writes, what arrives is what was written.
 func TestWriteSizes(t *testing.T) {
 	sizes := []int{0, 1, 10, 100, 4000, 4096, 16000, 16384, 16385, 33000, 100000}

@@ -137,6 +137,9 @@ func appendContentLength(b []byte, n int64) []byte {
 // those whose names begin with http.TrailerPrefix.
 func (w *writer) appendTrailers(b []byte) []byte {
 	for _, name := range w.trailers {
+		if _, ok := w.header[http.TrailerPrefix+name]; ok {
+			continue // that of this name alone was a field of the head
+		}
 		for _, v := range w.header[name] {
 			b = appendField(b, name, v)
 		}
