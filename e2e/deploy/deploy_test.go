@@ -294,9 +294,39 @@ func TestChartRefuses(t *testing.T) {
 		`controller: {admissionWebhooks: {enabled: true}}`:      "admissionWebhooks",
 		`tcp: {"9000": "default/example:9000"}`:                 "tcp",
 		`controller: {ingressClassResource: {enabled: "true"}}`: "enabled",
+		`controller: {metrics: {enabled: false}}`:               "metrics",
+		`controller: {hostNetwork: true}`:                       "hostNetwork",
+		`defaultBackend: {enabled: true}`:                       "defaultBackend",
 	} {
 		if _, err := helm(values); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want an error about %q", values, err, want)
+		}
+	}
+}
+
+// TestChartOfIngressNginx: values which ask for what is so anyway may stay, and change nothing. A flag
+// with an empty value is the flag alone, as that chart has it.
+func TestChartOfIngressNginx(t *testing.T) {
+	plain := helmed(t, "")
+	same(t, "objects", helmed(t, `
+controller:
+  admissionWebhooks: {enabled: false, failurePolicy: Ignore}
+  allowSnippetAnnotations: false
+  enableAnnotationValidations: true
+  hostNetwork: false
+  opentelemetry: {enabled: false}
+  metrics: {enabled: true}
+  service: {internal: {enabled: false}}
+defaultBackend: {enabled: false}
+tcp: {}
+udp: {}
+`), plain)
+	passing := helmed(t, `controller: {extraArgs: {enable-ssl-passthrough: "", update-status: false}}`)
+	pod := passing["Deployment fairlead"].at("spec", "template", "spec").(map[string]any)
+	args := pod["containers"].([]any)[0].(map[string]any)["args"].([]any)
+	for _, want := range []any{"--enable-ssl-passthrough", "--update-status=false"} {
+		if !slices.Contains(args, want) {
+			t.Errorf("args %q lack %q", args, want)
 		}
 	}
 }
