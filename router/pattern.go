@@ -52,7 +52,10 @@ func ParsePattern(path string) (*Pattern, error) {
 		if end < 0 || regexp.QuoteMeta(literal) != literal && strings.Trim(literal, `/\.-_`) == "" || strings.ContainsAny(literal, `\.+*?|[]{}^$)`) {
 			return nil, fmt.Errorf("path %.80q: a look-ahead is supported after literal text alone", path)
 		}
-		expr, err := compile(flags, literal+rest[i+3:i+end])
+		if avoidable(rest[i+end+1:]) {
+			return nil, fmt.Errorf("path %.80q: a look-ahead is supported where every match has to pass it", path)
+		}
+		expr, err := compile(flags, literal+"(?:"+rest[i+3:i+end]+")")
 		if err != nil {
 			return nil, err
 		}
@@ -66,6 +69,32 @@ func ParsePattern(path string) (*Pattern, error) {
 	var err error
 	p.expr, err = compile(flags, rest)
 	return p, err
+}
+
+// avoidable reports whether an expression can match without the look-ahead that after follows: there
+// is an alternative to it, or it or a group around it may be left out.
+func avoidable(after string) bool {
+	if after != "" && strings.IndexByte("?*+{", after[0]) >= 0 {
+		return true
+	}
+	depth, class := 0, false // 0 is around the look-ahead
+	for i := 0; i < len(after); i++ {
+		switch c := after[i]; {
+		case c == '\\':
+			i++
+		case class:
+			class = c != ']'
+		case c == '[':
+			class = true
+		case c == '(':
+			depth++
+		case c == ')' && depth > 0:
+			depth--
+		case c == ')' && i+1 < len(after) && strings.IndexByte("?*{", after[i+1]) >= 0, c == '|' && depth == 0:
+			return true
+		}
+	}
+	return false
 }
 
 // closing returns where the group that s begins with ends; -1 if nowhere.

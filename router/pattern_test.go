@@ -15,6 +15,9 @@ func TestPattern(t *testing.T) {
 		{`/item/[a-f]+$`, []string{"/item/abc", "/ITEM/ABC"}, []string{"/item/abc/", "/item/abcg"}},
 		{`/(?!private)[a-z]+`, []string{"/public"}, []string{"/private", "/privates", "/PRIVATE"}},
 		{`/((?!api/).*)`, []string{"/web", "/apix"}, []string{"/api/x", "/API/x"}},
+		{`/api/(?!v1|health).*`, []string{"/api/x", "/api/secret/health"}, []string{"/api/v1", "/api/health"}},
+		{`/(?=a|b)[a-c]+`, []string{"/a", "/b"}, []string{"/c", "/cb"}},
+		{`/(x(?!y))(a|b)?`, []string{"/x", "/xa"}, []string{"/xy"}},
 		{`/a(?=/v[0-9])(/.*)`, []string{"/a/v1/x"}, []string{"/a/x"}},
 		{`/u/(?<name>[a-z]+)`, []string{"/u/bob"}, []string{"/u/1"}},
 		{`/team(/|$)(.*)`, []string{"/team", "/team/x"}, []string{"/teams"}},
@@ -35,7 +38,7 @@ func TestPattern(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []string{`/bad[`, `/x.*(?!y)`, `/(?<!x)y`, `/a(?!b`, `/(a{1000}){1000}`, `/(?!` + strings.Repeat("a{900}", 5) + `)`} {
+	for _, bad := range []string{`/bad[`, `/x.*(?!y)`, `/(?<!x)y`, `/a(?!b`, `/(api(?!x)|.*)`, `/(api(?!x))?.*`, `/(api(?!x)){0,1}.*`, `/api(?!x)|/.*`, `/api((?!x)y)*`, `/a(?!x)?`, `/(a{1000}){1000}`, `/(?!` + strings.Repeat("a{900}", 5) + `)`} {
 		if _, err := ParsePattern(bad); err == nil {
 			t.Errorf("%s compiles", bad)
 		}

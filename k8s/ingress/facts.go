@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	netv1 "k8s.io/api/networking/v1"
 
@@ -146,10 +147,54 @@ func (r *reader) pattern(rule *proxy.Rule) {
 	}
 	if _, err := router.ParsePattern(rule.Path); err != nil {
 		r.report(RoutingUnsupported, "", "%w: requests that begin as it does are answered 503", err)
-		literal, _, _ := strings.Cut(strings.TrimPrefix(rule.Path, router.MindCase), "(")
-		if i := strings.IndexAny(literal, `[{.*+?^$|\\`); i >= 0 {
-			literal = literal[:i]
-		}
-		rule.Path, rule.Answer = literal, routingUnsupported
+		rule.Path, rule.Answer = beginnings(strings.TrimPrefix(rule.Path, router.MindCase)), routingUnsupported
 	}
+}
+
+// beginnings returns a pattern that matches all that path would, which does not compile: the literal
+// text that each of its alternatives begins with. As in path, the first of them alone is anchored. It
+// is no shorter, so that it is tried before the patterns that path comes before.
+func beginnings(path string) string {
+	var all []string
+	depth, class, from := 0, false, 0
+	for i := 0; i <= len(path); i++ {
+		if i == len(path) || path[i] == '|' && depth == 0 && !class {
+			all = append(all, literalStart(path[from:i]))
+			from = i + 1
+			continue
+		}
+		switch c := path[i]; {
+		case c == '\\':
+			i++
+		case class:
+			class = c != ']'
+		case c == '[':
+			class = true
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		}
+	}
+	const nothing = "(?:)"
+	pattern := strings.Join(all, "|")
+	pattern += strings.Repeat(nothing, (len(path)-len(pattern)+len(nothing)-1)/len(nothing))
+	if _, err := router.ParsePattern(pattern); err != nil {
+		return ""
+	}
+	return pattern
+}
+
+// literalStart returns what every match of a pattern without alternatives begins with.
+func literalStart(pattern string) string {
+	i := strings.IndexAny(pattern, `\.+*?()|[]{}^$`)
+	if i < 0 {
+		return pattern
+	}
+	literal := pattern[:i]
+	if strings.IndexByte("*?{", pattern[i]) >= 0 { // which may leave out what is before
+		_, n := utf8.DecodeLastRuneInString(literal)
+		literal = literal[:i-n]
+	}
+	return literal
 }
