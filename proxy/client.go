@@ -16,7 +16,7 @@ func peerAddr(r *http.Request) netip.Addr {
 		return c.Peer() // of package http1
 	}
 	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		return ap.Addr().Unmap()
+		return ap.Addr().Unmap().WithZone("") // no prefix has a zoned address in it
 	}
 	return netip.Addr{}
 }
@@ -24,7 +24,7 @@ func peerAddr(r *http.Request) netip.Addr {
 // addrOf is the IP address of a; the zero Addr when it has none.
 func addrOf(a net.Addr) netip.Addr {
 	if tcp, ok := a.(*net.TCPAddr); ok {
-		return tcp.AddrPort().Addr().Unmap()
+		return tcp.AddrPort().Addr().Unmap().WithZone("")
 	}
 	return netip.Addr{}
 }

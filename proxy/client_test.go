@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"testing"
@@ -33,6 +34,18 @@ func TestClientIP(t *testing.T) {
 		if got := p.clientIP(netip.MustParseAddr(tt.peer), tt.lines); got.String() != tt.want {
 			t.Errorf("%s: client IP = %s, want %s", name, got, tt.want)
 		}
+	}
+}
+
+// A zone is of the connection: with it no list of addresses has the client in it, those of whom to refuse
+// neither.
+func TestPeersHaveNoZone(t *testing.T) {
+	want := netip.MustParseAddr("fe80::1")
+	if got := peerAddr(&http.Request{RemoteAddr: "[fe80::1%eth0]:4711"}); got != want {
+		t.Errorf("the peer of a request is %s, want %s", got, want)
+	}
+	if got := addrOf(&net.TCPAddr{IP: want.AsSlice(), Zone: "eth0", Port: 4711}); got != want {
+		t.Errorf("the peer of a connection is %s, want %s", got, want)
 	}
 }
 

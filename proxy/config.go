@@ -70,6 +70,7 @@ func compareHosts(a, b *HostRules) int { return strings.Compare(a.Host, b.Host) 
 // so a rule that did not change keeps its compiled handler from one table to the next.
 type Rule struct {
 	Host     string // as in router.Route
+	AliasOf  string // the host whose rule it is, if Host is but another name of that; else empty
 	Path     string
 	PathType router.PathType
 	Origin   router.Origin // the Ingress it came from

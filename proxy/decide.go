@@ -62,7 +62,7 @@ func (p *Proxy) Decide(t *Table, r *http.Request) Decision {
 	}
 	d.ClientIP = x.ClientIP
 	if d.Answer == (Answer{}) && d.Path.DotSegments {
-		forwardPath(r, d.Path.Forward)
+		resolveTarget(r, d.Path.Forward)
 	}
 	if _, passed := t.hosting.passes(d.Host); passed != nil && r.TLS != nil {
 		d.pass(passed, x)

@@ -14,9 +14,9 @@ import (
 // error is sent, by a policy or by the last handler, it is asked, and at most once for a request:
 // the answer of a page, and a page that cannot be had, are final.
 type errorPages struct {
-	errors policy.Errors
-	auth   *policy.ExternalAuth
-	facts  policy.Rule
+	errors   policy.Errors
+	policies *policy.Set
+	facts    policy.Rule
 	// own is of the rule's DefaultBackend, other of its ErrorBackend; nil for none.
 	own, other *forwarder
 }
@@ -27,10 +27,7 @@ func (p *Proxy) errorPages(rule *Rule) *errorPages {
 		rule.DefaultBackend == nil && rule.ErrorBackend == nil {
 		return nil
 	}
-	e := &errorPages{errors: rule.Policies.Errors, auth: rule.Policies.Auth, facts: factsOf(rule)}
-	if e.auth == nil && len(rule.Policies.Unvouched) > 0 {
-		e.auth = &policy.ExternalAuth{Response: rule.Policies.Unvouched}
-	}
+	e := &errorPages{errors: rule.Policies.Errors, policies: rule.Policies, facts: factsOf(rule)}
 	leading := func(k *upstream.Key) *forwarder {
 		if k == nil {
 			return nil
@@ -65,9 +62,7 @@ func (e *errorPages) standIn(x *Exchange, r *http.Request, pool *upstream.Pool) 
 		return nil
 	}
 	x.pages = nil
-	told := e.fields(http.StatusServiceUnavailable, r.Header)
-	forget(r.Header, told)
-	x.sendFields = append(x.sendFields, told...)
+	x.sendFields = append(x.sendFields, e.fields(http.StatusServiceUnavailable, r.Header)...)
 	return e.own.pool
 }
 
@@ -140,9 +135,10 @@ func (e *errorPages) send(f *forwarder, w http.ResponseWriter, r *http.Request, 
 	if f == e.other {
 		delete(h, "Cookie")
 	}
-	forget(h, x.sendFields)
-	if e.auth != nil {
-		e.auth.Strip(h)
+	for name := range h {
+		if e.policies.Vouches(name) {
+			delete(h, name)
+		}
 	}
 	page := *r
 	page.Header, page.Body, page.ContentLength, page.TransferEncoding, page.Trailer = h, http.NoBody, 0, nil, nil
@@ -163,21 +159,21 @@ func (e *errorPages) fields(status int, h http.Header) [][2]string {
 	}
 }
 
-// forget deletes from h what the client said under the names of fields, in any spelling that a
-// backend may read as one: see isForwarding.
+// forget deletes from h what the client said under the names of fields, in any spelling.
 func forget(h http.Header, fields [][2]string) {
-	fold := func(c rune) rune {
-		if c == '_' || c == '.' {
-			return '-'
-		}
-		return c
+	if len(fields) == 0 {
+		return
 	}
 	for name := range h {
-		folded := strings.Map(fold, name)
-		if slices.ContainsFunc(fields, func(f [2]string) bool { return strings.EqualFold(f[0], folded) }) {
+		if sent(fields, name) {
 			delete(h, name)
 		}
 	}
+}
+
+// sent reports whether a field of that name, in any spelling, is one of fields.
+func sent(fields [][2]string, name string) bool {
+	return slices.ContainsFunc(fields, func(f [2]string) bool { return policy.SameField(f[0], name) })
 }
 
 // originalURI is the target of r as the client sent it, without scheme and host.

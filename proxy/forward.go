@@ -107,7 +107,7 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body = newRequestBody(r, x, http.NewResponseController(w))
 		// A backend may answer before it has read the whole body. HTTP/2 is so anyway.
 		_ = body.control.EnableFullDuplex()
-		body.declareTrailers(out, r)
+		body.declareTrailers(out, r, x)
 		out.Body = body
 		defer body.release()
 		if f.bodies != nil && !streams(r) {
@@ -168,6 +168,7 @@ func (f *forwarder) prepare(o *outgoing, r *http.Request, x *Exchange) {
 	if x.sendPrefix != "" {
 		out.Header["X-Forwarded-Prefix"] = []string{x.sendPrefix}
 	}
+	forget(out.Header, x.sendFields)
 	for _, field := range x.sendFields {
 		if field[1] == "" {
 			delete(out.Header, field[0])
@@ -186,6 +187,16 @@ func (f *forwarder) prepare(o *outgoing, r *http.Request, x *Exchange) {
 		o.url.Opaque = escapedPath(r) // the client's bytes: URL would escape some of them anew
 	}
 	out.URL = &o.url
+}
+
+// resolveTarget makes path, which has no dot segments, that of r's target: what is told of the request
+// is what is forwarded of it.
+func resolveTarget(r *http.Request, path string) {
+	forwardPath(r, path)
+	if _, query, ok := strings.Cut(r.RequestURI, "?"); ok {
+		path += "?" + query
+	}
+	r.RequestURI = path
 }
 
 // forwardPath makes path what is forwarded of r's target, in place of the client's bytes.

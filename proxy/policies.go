@@ -98,8 +98,12 @@ func hasPolicies(rule *Rule) bool {
 
 // factsOf is what the policies must know of their rule.
 func factsOf(rule *Rule) policy.Rule {
+	host := rule.Host
+	if rule.AliasOf != "" {
+		host = rule.AliasOf
+	}
 	facts := policy.Rule{
-		Namespace: rule.Origin.Namespace, Ingress: rule.Origin.Name, Host: rule.Host, Path: rule.Path,
+		Namespace: rule.Origin.Namespace, Ingress: rule.Origin.Name, Host: host, Path: rule.Path,
 		Service: rule.Backend.Service, Port: rule.Backend.Port,
 	}
 	if rule.PathType == router.Regexp {

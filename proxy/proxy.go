@@ -170,7 +170,7 @@ func (p *Proxy) serve(rw http.ResponseWriter, r *http.Request, refusal Answer) {
 	d := t.decide(x.Host, escapedPath(r))
 	x.Outcome, x.path = d.Outcome, d.Path.Match
 	if d.Path.DotSegments {
-		forwardPath(r, d.Path.Forward)
+		resolveTarget(r, d.Path.Forward)
 	}
 	switch {
 	case d.Answer != (Answer{}):

@@ -38,14 +38,15 @@ func newRequestBody(r *http.Request, x *Exchange, control *http.ResponseControll
 	return b
 }
 
-// declareTrailers makes the trailers that r announces those of out, but for the forbidden.
-func (b *requestBody) declareTrailers(out, r *http.Request) {
+// declareTrailers makes the trailers that r announces those of out, but for the forbidden and those that
+// a backend may take for fields that are not the client's to say.
+func (b *requestBody) declareTrailers(out, r *http.Request, x *Exchange) {
 	if len(r.Trailer) == 0 {
 		return
 	}
 	b.from, b.to = r.Trailer, make(http.Header, len(r.Trailer))
 	for name := range r.Trailer {
-		if !forbiddenTrailer(name) {
+		if !forbiddenTrailer(name) && !sent(x.sendFields, name) && (x.Rule == nil || !x.Rule.Policies.Vouches(name)) {
 			b.to[name] = nil
 		}
 	}

@@ -61,7 +61,7 @@ func (hs *hosts) alias(h *host, rules *proxy.HostRules) (*proxy.HostRules, []Pro
 	made := &proxy.HostRules{Host: h.name, Ciphers: of.Ciphers, Rules: make([]*proxy.Rule, len(of.Rules))}
 	for i, rule := range of.Rules {
 		alike := *rule
-		alike.Host = h.name
+		alike.Host, alike.AliasOf = h.name, of.Host
 		made.Rules[i] = &alike
 		if of.Passthrough != nil && of.Passthrough.Rule == rule {
 			made.Passthrough = &proxy.Passthrough{Rule: &alike, Refuse: of.Passthrough.Refuse}

@@ -146,7 +146,7 @@ func (s *Server) StartConn(c net.Conn) {
 func (s *Server) start(nc net.Conn, read []byte, spawn bool) {
 	c := &conn{server: s, nc: nc, remote: addressText(nc.RemoteAddr())}
 	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-		c.peer = tcp.AddrPort().Addr().Unmap()
+		c.peer = tcp.AddrPort().Addr().Unmap().WithZone("") // no prefix has a zoned address in it
 	}
 	c.in = input{src: c, poison: s.poison}
 	if tcp, ok := below(nc).(*net.TCPConn); ok {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -257,6 +258,27 @@ func TestShutdownGivesUp(t *testing.T) {
 	defer cancel()
 	if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// zoned is a connection from a link-local address.
+type zoned struct{ net.Conn }
+
+func (zoned) RemoteAddr() net.Addr {
+	return &net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0", Port: 4711}
+}
+
+func TestPeerHasNoZone(t *testing.T) {
+	peer := make(chan netip.Addr, 1)
+	s := &Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		peer <- r.Context().(interface{ Peer() netip.Addr }).Peer()
+	})}
+	ours, theirs := net.Pipe()
+	go io.Copy(io.Discard, theirs)
+	go io.WriteString(theirs, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	s.ServeConn(zoned{ours}, nil)
+	if got := <-peer; got != netip.MustParseAddr("fe80::1") {
+		t.Errorf("the peer is %s", got)
 	}
 }
 

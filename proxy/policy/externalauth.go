@@ -113,6 +113,9 @@ func readExternalAuth(r *reader, s *Set) {
 	asked := r.boolean(globalAuth, true)
 	if _, ok := r.text(authURL); ok {
 		s.Auth = r.externalAuth(&ownAuthKeys)
+		if _, ok := r.text(globalAuthKeys.url); ok {
+			s.Unvouched = slices.DeleteFunc(unvouched(r.list(globalAuthKeys.fields)), func(name string) bool { return slices.Contains(s.Auth.Response, name) })
+		}
 		return
 	}
 	if r.has(authURL) && !r.byQuirk(QuirkAuthKeysAlone) {
@@ -173,7 +176,7 @@ func (r *reader) externalAuth(k *authKeys) *ExternalAuth {
 		a.SignInParam = v
 	}
 	for _, name := range r.list(k.fields) {
-		if !httpguts.ValidHeaderFieldName(name) || sameField(name, HopsHeader) {
+		if !httpguts.ValidHeaderFieldName(name) || SameField(name, HopsHeader) {
 			r.bad(k.fields, "want names of header fields, got %.80q", name)
 			continue
 		}

@@ -15,7 +15,10 @@ import (
 )
 
 func (l link) newExternalAuth(next http.Handler) *authHandler {
-	h := &authHandler{auth: l.Auth, rule: l.rule, env: l.env, next: next, own: l.BasicAuth != nil}
+	h := &authHandler{auth: l.Auth, rule: l.rule, env: l.env, next: next, own: l.BasicAuth != nil, url: l.Auth.URL}
+	if h.url.ownHost() {
+		h.url, h.hostless = h.url.at(l.rule.Host), l.rule.Host == "" || strings.HasPrefix(l.rule.Host, "*")
+	}
 	if h.auth.Cache != nil {
 		h.keyspace = h.newKeyspace()
 	}
@@ -24,11 +27,13 @@ func (l link) newExternalAuth(next http.Handler) *authHandler {
 
 type authHandler struct {
 	auth *ExternalAuth
+	url  Template // that of auth, at the host of the rule if it is to be there
 	rule Rule
 	env  *Env
 	next http.Handler
 	// challenge, when not empty, is of a password that would have done instead of the service.
 	challenge string
+	hostless  bool   // url is at the host of the rule, and there is none
 	own       bool   // Authorization was for basic authentication: the backend does not get it
 	keyspace  string // of what is kept of the service's answers
 }
@@ -104,15 +109,15 @@ func (h *authHandler) hand(r *http.Request, resp *http.Response) {
 func (a *ExternalAuth) Strip(h http.Header) {
 	for _, name := range a.Response {
 		for have := range h {
-			if sameField(have, name) {
+			if SameField(have, name) {
 				delete(h, have)
 			}
 		}
 	}
 }
 
-// sameField compares names as a backend may that folds "_" and "." to "-".
-func sameField(a, b string) bool {
+// SameField compares names of header fields as a backend may that folds "_" and "." to "-".
+func SameField(a, b string) bool {
 	if len(a) != len(b) {
 		return false
 	}
@@ -143,10 +148,10 @@ func (h *authHandler) ask(w http.ResponseWriter, r *http.Request) (*http.Respons
 	if method == "" {
 		method = http.MethodGet
 	}
-	if h.auth.URL.ownHost() && (h.rule.Host == "" || strings.HasPrefix(h.rule.Host, "*")) {
+	if h.hostless {
 		return nil, errOwnHost
 	}
-	req, err := http.NewRequestWithContext(ctx, method, h.auth.URL.expand(w, r, &h.rule, escapeAll, nil), nil)
+	req, err := http.NewRequestWithContext(ctx, method, h.url.expand(w, r, &h.rule, escapeAll, nil), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +221,7 @@ func endsHere(name string) bool {
 		"X-Original-Url", "X-Original-Method", "X-Original-Uri", "X-Auth-Request-Redirect", "X-Sent-From",
 		"X-Forwarded-Uri", "X-Forwarded-Method",
 	} {
-		if sameField(name, set) {
+		if SameField(name, set) {
 			return true
 		}
 	}

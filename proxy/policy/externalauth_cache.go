@@ -198,7 +198,7 @@ func (h *authHandler) ruling(w http.ResponseWriter, r *http.Request) (*http.Resp
 // answer that depends on it cannot be told from others by the client's.
 func (h *authHandler) replaces(name string) bool {
 	return endsHere(name) || name == "X-Request-Id" || strings.HasPrefix(name, "X-Fairlead-") ||
-		slices.ContainsFunc(h.auth.Send, func(f Field) bool { return sameField(f.Name, name) })
+		slices.ContainsFunc(h.auth.Send, func(f Field) bool { return SameField(f.Name, name) })
 }
 
 // newKeyspace is what an answer must not be shared beyond: the rule, and all that is asked.
@@ -223,7 +223,7 @@ func (h *authHandler) rulingKey(w http.ResponseWriter, r *http.Request) ([sha256
 	proven(cert, exchangeOf(w))
 	hash := sha256.New()
 	for _, part := range [...]string{
-		h.keyspace, h.auth.URL.expand(w, r, &h.rule, escapeAll, nil), h.auth.Cache.Key.expand(w, r, &h.rule, nil, nil),
+		h.keyspace, h.url.expand(w, r, &h.rule, escapeAll, nil), h.auth.Cache.Key.expand(w, r, &h.rule, nil, nil),
 		strings.Join(r.Header["Authorization"], "\n"), exchangeOf(w).CanonicalHost(), fmt.Sprintf("%q", cert),
 	} {
 		_, _ = io.WriteString(hash, strconv.Itoa(len(part))+":"+part) // a hash takes everything

@@ -31,7 +31,7 @@ var (
 	}
 	setHeaders = Key{
 		Name: "proxy-set-headers", GlobalOnly: true, Value: "namespace/name of a ConfigMap", Doc: "the entries of that ConfigMap, of the same namespace as this one, " +
-			"are set as fields of every request for a backend; variables are those of annotations, and an empty value removes the field",
+			"are set as fields of every request for a backend; variables are those of annotations, and an empty value removes the field, as one that is not valid does",
 	}
 	customHeaders = Key{
 		Name: "custom-headers", Class: Routing, Value: "name of a ConfigMap of the namespace", Doc: "its entries are set as fields of every response, in place of the backend's; " +
@@ -97,7 +97,8 @@ func ours(name string) bool {
 	return strings.HasPrefix(name, "X-Fairlead-")
 }
 
-// fieldsOf reads the ConfigMap that a key names. Entries that are no fields are left out.
+// fieldsOf reads the ConfigMap that a key names. Entries that are not as they must be are left out, but for
+// those of fields for the backend whose value alone is not: they remove the field.
 func (r *reader) fieldsOf(k Key) []Field {
 	v, ok := r.text(k)
 	if !ok {
@@ -109,7 +110,10 @@ func (r *reader) fieldsOf(k Key) []Field {
 		f, err := newField(entry, entries[entry])
 		if err != nil {
 			r.bad(k, "entry %s of ConfigMap %s: %w", entry, v, err)
-			continue
+			if k.Name != setHeaders.Name || !httpguts.ValidHeaderFieldName(entry) || ours(entry) {
+				continue
+			}
+			f = Field{Name: http.CanonicalHeaderKey(entry)} // nobody says it, clients least of all
 		}
 		list = append(list, f)
 	}

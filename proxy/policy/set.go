@@ -89,7 +89,7 @@ type Set struct {
 // Rule is what a handler must know of the rule it is made for.
 type Rule struct {
 	Namespace, Ingress string
-	Host, Path         string // as in the Ingress
+	Host, Path         string // as in the Ingress, also for requests to an alias of the host
 	Service, Port      string // of the backend; may be empty
 	// Match returns the submatches of a decoded path if the rule's path is a regular
 	// expression; else it is nil. GroupNames are their names, empty for those without.

@@ -41,7 +41,7 @@ func TestFields(t *testing.T) {
 	if h.Get("X-Site") != "a" || h.Get("Cache-Control") != "no-cache" || h["X-Secret"] != nil || h["X-Gone"] != nil {
 		t.Errorf("response: %v", h)
 	}
-	if want := []string{"Host: fixed.example", "X-Evil: ", "X-Host-Copy: a.example", "X-Tenant: t1"}; !slices.Equal(w.fields, want) {
+	if want := []string{"Host: fixed.example", "X-Evil: ", "X-Host-Copy: a.example", "X-Tenant: t1", "X-Two: "}; !slices.Equal(w.fields, want) {
 		t.Errorf("for the backend: %q, want %q", w.fields, want)
 	}
 	for _, bad := range []string{"n", "/x", "n/missing"} {

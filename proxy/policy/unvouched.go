@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/http"
+	"slices"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -20,6 +21,16 @@ var vouching = feature{
 			next.ServeHTTP(w, r)
 		})
 	},
+}
+
+// Vouches reports whether backends believe a field of that name, in any spelling, as it is one of an
+// auth service's answers. A nil Set has none.
+func (s *Set) Vouches(name string) bool {
+	if s == nil {
+		return false
+	}
+	same := func(vouched string) bool { return SameField(vouched, name) }
+	return slices.ContainsFunc(s.Unvouched, same) || s.Auth != nil && slices.ContainsFunc(s.Auth.Response, same)
 }
 
 // unvouched returns which of the names of a service's fields clients may not send where it is not

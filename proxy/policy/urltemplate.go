@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -37,6 +38,19 @@ func (t Template) ownHost() bool {
 		}
 	}
 	return false
+}
+
+// at returns t, whose host is $host, with a host in place of that: not the host that a client asks for,
+// which may be an alias that somebody else has given the host of the rule.
+func (t Template) at(host string) Template {
+	parts := slices.Clone(t.Parts)
+	for i, p := range parts {
+		if p.Variable == "" && strings.HasSuffix(p.Text, "://") {
+			parts[i+1] = Part{Text: host}
+			break
+		}
+	}
+	return Template{parts}
 }
 
 // sample is a Template with a word in place of each variable.
