@@ -15,7 +15,7 @@ import (
 // the answer of a page, and a page that cannot be had, are final.
 type errorPages struct {
 	errors   policy.Errors
-	policies *policy.Set
+	policies *policy.Set // may be nil
 	facts    policy.Rule
 	// own is of the rule's DefaultBackend, other of its ErrorBackend; nil for none.
 	own, other *forwarder
