@@ -44,6 +44,13 @@ func runCluster(t *testing.T, a *apiServer, o ClusterOptions) *mirrored {
 	t.Helper()
 	o.Client = a.client(t)
 	m := &mirrored{Cluster: NewCluster(o)}
+	m.run(t)
+	return m
+}
+
+// run runs it until the test ends.
+func (m *mirrored) run(t *testing.T) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
@@ -64,7 +71,6 @@ func runCluster(t *testing.T, a *apiServer, o ClusterOptions) *mirrored {
 			t.Error("Run goes on after its context ended")
 		}
 	})
-	return m
 }
 
 func (m *mirrored) loadedSoon(t *testing.T) {

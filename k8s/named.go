@@ -1,8 +1,11 @@
 package k8s
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,8 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// maxNamed bounds the objects of a kind that are read one by one: each takes a watch. Those above it
-// count as not found.
+// maxNamed bounds the objects of a kind that are read one by one: each takes a watch.
 const maxNamed = 5000
 
 // named reads single objects of one kind by their names: those that Ingresses mention and that no
@@ -32,12 +34,17 @@ type named[T object] struct {
 	same func(old, now T) bool
 	// changed is called when what copyTo copies is another.
 	changed func()
+	// most takes the place of maxNamed in tests; zero does not.
+	most int
 
 	ctx      context.Context // of Cluster.Run
 	mentions map[types.NamespacedName]int
 	readers  map[types.NamespacedName]*namedReader[T]
 	started  bool // it is known what mirrors lack
-	full     bool // maxNamed was reached and logged
+	// unread are those that are wanted and not read, as more than maxNamed are. They count as not
+	// found. Which they are is a matter of what is wanted alone: see share.
+	unread map[types.NamespacedName]struct{}
+	full   bool // that there are such is logged
 }
 
 // namedClient is how objects of a namespace are read.
@@ -66,12 +73,8 @@ func (n *named[T]) mention(before, now []types.NamespacedName) {
 			delete(n.mentions, name)
 		}
 	}
-	for _, name := range now {
-		n.settle(name)
-	}
-	for _, name := range before {
-		n.settle(name)
-	}
+	n.settle(now...)
+	n.settle(before...)
 }
 
 // forget ends the reader of an object, so that the next mention begins anew.
@@ -82,29 +85,93 @@ func (n *named[T]) forget(name types.NamespacedName) {
 	}
 }
 
-// settle starts or ends the reader of one object, as needed.
-func (n *named[T]) settle(name types.NamespacedName) {
+// wants reports whether an object is to be read here.
+func (n *named[T]) wants(name types.NamespacedName) bool {
+	return n.mentions[name] > 0 && !n.mirrored(name) && mayExist(name)
+}
+
+// settle starts or ends the readers of some objects, as needed.
+func (n *named[T]) settle(names ...types.NamespacedName) {
 	if !n.started {
 		return
 	}
-	wanted := n.mentions[name] > 0 && !n.mirrored(name) && mayExist(name)
-	r := n.readers[name]
-	switch {
-	case wanted && r == nil:
-		if len(n.readers) >= maxNamed {
-			if !n.full {
-				n.cluster.log.Warn("too many objects to read one by one, further ones count as not found", zap.String("kind", n.kind), zap.Int("limit", maxNamed))
+	due := false // what is wanted has changed, and not all of it can be read
+	for _, name := range names {
+		_, unread := n.unread[name]
+		wanted, read := n.wants(name), n.readers[name] != nil
+		switch {
+		case wanted && !read && !unread && len(n.unread) == 0 && len(n.readers) < cmp.Or(n.most, maxNamed):
+			n.read(name)
+		case wanted && !read && !unread:
+			if n.unread == nil {
+				n.unread = make(map[types.NamespacedName]struct{})
 			}
-			n.full = true
-			return
+			n.unread[name] = struct{}{}
+			due = true
+		case !wanted && read:
+			n.forget(name)
+			n.changed()
+			due = due || len(n.unread) > 0
+		case !wanted && unread:
+			delete(n.unread, name)
+			due = true
 		}
-		ctx, stop := context.WithCancel(n.ctx)
-		r = &namedReader[T]{stop: stop}
-		n.readers[name] = r
-		n.cluster.wg.Go(func() { n.follow(ctx, name, r) })
-	case !wanted && r != nil:
-		n.forget(name)
-		n.changed()
+	}
+	if due {
+		n.share()
+	}
+}
+
+// read starts the reader of an object.
+func (n *named[T]) read(name types.NamespacedName) {
+	ctx, stop := context.WithCancel(n.ctx)
+	r := &namedReader[T]{stop: stop}
+	n.readers[name] = r
+	n.cluster.wg.Go(func() { n.follow(ctx, name, r) })
+}
+
+// share decides which of too many objects are read: namespaces have the same number of them at
+// most, and of one with more it is the first by name. So who names thousands takes nothing from others,
+// and all replicas read the same ones.
+func (n *named[T]) share() {
+	wanted := make(map[string][]types.NamespacedName) // by namespace
+	total, longest := 0, ""
+	for name := range n.mentions {
+		if n.wants(name) {
+			wanted[name.Namespace] = append(wanted[name.Namespace], name)
+			total++
+		}
+	}
+	namespaces := slices.SortedFunc(maps.Keys(wanted), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(wanted[a]), len(wanted[b])), cmp.Compare(a, b))
+	})
+	room := cmp.Or(n.most, maxNamed)
+	clear(n.unread)
+	for i, namespace := range namespaces { // from the one that wants the fewest
+		names := wanted[namespace]
+		slices.SortFunc(names, func(a, b types.NamespacedName) int { return cmp.Compare(a.Name, b.Name) })
+		granted := min(len(names), room/(len(namespaces)-i))
+		room -= granted
+		for _, name := range names[granted:] {
+			n.unread[name] = struct{}{}
+			if n.readers[name] != nil {
+				n.forget(name)
+				n.changed()
+			}
+		}
+		for _, name := range names[:granted] {
+			if n.readers[name] == nil {
+				n.read(name)
+			}
+		}
+		longest = namespace
+	}
+	if now := len(n.unread) > 0; now != n.full {
+		n.full = now
+		if now {
+			n.cluster.log.Warn("too many objects to read one by one: those above the limit count as not found, of the namespaces that name the most",
+				zap.String("kind", n.kind), zap.Int("limit", cmp.Or(n.most, maxNamed)), zap.Int("named", total), zap.String("namespace", longest))
+		}
 	}
 }
 
@@ -117,9 +184,7 @@ func mayExist(name types.NamespacedName) bool {
 // start begins to read what mirrors do not have, now that this is known.
 func (n *named[T]) start() {
 	n.started = true
-	for name := range n.mentions {
-		n.settle(name)
-	}
+	n.settle(slices.Collect(maps.Keys(n.mentions))...)
 }
 
 // answered reports whether all that is mentioned was looked for.
@@ -187,26 +252,29 @@ func (n *named[T]) spread() time.Duration {
 	return time.Duration(1+len(n.readers)) * 10 * time.Millisecond
 }
 
-// readNamed gets an object and then watches it until the watch ends. set is given each version; nil
-// when there is none.
+// readNamed follows an object by a watch until that ends. set is given each version; nil when there is
+// none. Without the right to watch it gets the object once.
 func readNamed[T object](ctx context.Context, client namedClient[T], name string, set func(T)) error {
 	var none T
+	// Without a resource version a watch begins with the present state, if there is one. That there
+	// is none has to be asked for, and not before: what is deleted between an answer and the
+	// beginning of a watch would be taken to be there for as long as that lasts.
+	w, watchErr := client.Watch(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()})
+	if watchErr == nil {
+		defer w.Stop()
+	}
 	found, err := client.Get(ctx, name, metav1.GetOptions{})
 	switch {
-	case err == nil:
-		set(found)
 	case apierrors.IsNotFound(err):
 		set(none)
-	default:
+	case err != nil:
 		return err
+	case watchErr != nil:
+		set(found)
 	}
-	// Without a resource version the watch begins with the present state, so nothing is
-	// lost between the two requests.
-	w, err := client.Watch(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()})
-	if err != nil {
-		return err
+	if watchErr != nil {
+		return watchErr
 	}
-	defer w.Stop()
 	for e := range w.ResultChan() {
 		switch o, ok := e.Object.(T); {
 		case e.Type == watch.Error:
