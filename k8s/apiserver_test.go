@@ -455,9 +455,11 @@ func (a *apiServer) serveObject(w http.ResponseWriter, r *http.Request, verb, pa
 		fail(w, http.StatusNotFound, "NotFound")
 		return
 	}
-	if version := at(sent, "metadata", "resourceVersion"); version != nil && version != at(old, "metadata", "resourceVersion") {
-		fail(w, http.StatusConflict, "Conflict")
-		return
+	for _, version := range []any{at(sent, "metadata", "resourceVersion"), at(sent, "preconditions", "resourceVersion")} {
+		if version != nil && version != at(old, "metadata", "resourceVersion") {
+			fail(w, http.StatusConflict, "Conflict")
+			return
+		}
 	}
 	switch verb {
 	case "get":

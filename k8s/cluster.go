@@ -148,7 +148,7 @@ func NewCluster(o ClusterOptions) *Cluster {
 			cluster: c, kind: "Secret", resource: resourceOf(core.Secrets(o.Issued.Namespace).List, core.Secrets(o.Issued.Namespace).Watch),
 			selector:  o.Issued.selector(),
 			otherwise: "certificates by ACME are not served",
-			strip:     stripIssued, same: sameSecret, changed: c.issuedChanged,
+			strip:     stripIssued, same: sameIssued, changed: c.issuedChanged,
 		}
 	}
 	if namespace := o.ConfigMap.Namespace; namespace != "" {

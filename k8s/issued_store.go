@@ -3,6 +3,7 @@ package k8s
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -10,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
@@ -124,12 +124,16 @@ func (s *IssuedStore) Put(ctx context.Context, kind, name string, record map[str
 	return nil
 }
 
-// Delete implements issuer.Store.
+// Delete implements issuer.Store. What another process has written since is not deleted.
 func (s *IssuedStore) Delete(ctx context.Context, kind, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, storeCall)
 	defer cancel()
 	object := ingress.IssuedName(kind, name)
-	err := s.Client.CoreV1().Secrets(s.Namespace).Delete(ctx, object, metav1.DeleteOptions{})
+	var o metav1.DeleteOptions
+	if version := s.version(object); version != "" {
+		o.Preconditions = &metav1.Preconditions{ResourceVersion: &version}
+	}
+	err := s.Client.CoreV1().Secrets(s.Namespace).Delete(ctx, object, o)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
@@ -177,31 +181,47 @@ func stripIssued(s *corev1.Secret) {
 	}
 }
 
+// sameIssued looks also at what a record is found by.
+func sameIssued(old, now *corev1.Secret) bool {
+	return sameSecret(old, now) && maps.Equal(old.Labels, now.Labels) && maps.Equal(old.Annotations, now.Annotations)
+}
+
+// recordOf returns the kind and the name of the record that a Secret has; empty for nil, for a copy that
+// somebody has made, and for one that lost its annotation.
+func recordOf(s *corev1.Secret) (kind, name string) {
+	if s == nil {
+		return "", ""
+	}
+	kind, name = s.Labels[issuedKindLabel], s.Annotations[issuedNameNote]
+	if s.Name != ingress.IssuedName(kind, name) {
+		return "", ""
+	}
+	return kind, name
+}
+
 // issuedChanged is called with the lock held.
 func (c *Cluster) issuedChanged(old, now *corev1.Secret) {
-	about := now
-	if now == nil {
-		about = old
+	was, wasOf := recordOf(old)
+	kind, name := recordOf(now)
+	changed := c.o.Issued.Changed
+	if changed == nil {
+		changed = func(string, string, map[string][]byte) {}
 	}
-	kind, name := about.Labels[issuedKindLabel], about.Annotations[issuedNameNote]
-	at := types.NamespacedName{Namespace: about.Namespace, Name: about.Name}
-	if at.Name != ingress.IssuedName(kind, name) {
-		return // a copy that somebody has made, or that lost its annotation
+	if was != "" && kind == "" {
+		delete(c.issuedSecrets, keyOf(old))
+		changed(was, wasOf, nil)
 	}
-	var record map[string][]byte
-	if now == nil {
-		delete(c.issuedSecrets, at)
-	} else {
-		record = now.Data
+	if kind != "" {
+		record := now.Data
 		if record == nil {
 			record = map[string][]byte{}
 		}
 		secret := issuedSecret(kind, record)
-		secret.ObjectMeta = metav1.ObjectMeta{Namespace: at.Namespace, Name: at.Name, UID: now.UID}
-		c.issuedSecrets[at] = secret
+		secret.ObjectMeta = metav1.ObjectMeta{Namespace: now.Namespace, Name: now.Name, UID: now.UID}
+		c.issuedSecrets[keyOf(now)] = secret
+		changed(kind, name, record)
 	}
-	c.stale.secrets, c.events.full = true, true
-	if c.o.Issued.Changed != nil {
-		c.o.Issued.Changed(kind, name, record)
+	if was != "" || kind != "" {
+		c.stale.secrets, c.events.full = true, true
 	}
 }

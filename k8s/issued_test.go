@@ -159,6 +159,85 @@ func TestClusterShowsIssued(t *testing.T) {
 	})
 }
 
+// TestIssuedLosesItsAnnotation: a Secret of which it is no longer known whose record it is, as after a
+// restore that left annotations out, is no record, whatever it was before, and is one again with it.
+func TestIssuedLosesItsAnnotation(t *testing.T) {
+	a := newAPIServer(t)
+	store := issuedStore(t, a, "fairlead-acme")
+	if err := store.Put(t.Context(), "order", "a.example", map[string][]byte{"status": []byte("waits"), "token": []byte("t"), "answer": []byte("t.x")}); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	told := make(map[string]bool)
+	c := NewCluster(ClusterOptions{Client: a.client(t), Issued: &IssuedOptions{Namespace: "fairlead", Owner: "fairlead-acme", Changed: func(kind, name string, record map[string][]byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		told[kind+" "+name] = record != nil
+	}}})
+	running(t, func(ctx context.Context) { _ = c.Run(ctx, func(types.NamespacedName) {}) })
+	shown := func(want bool) func() bool {
+		return func() bool {
+			s := c.Snapshot()
+			mu.Lock()
+			defer mu.Unlock()
+			return s != nil && (s.Secrets[types.NamespacedName{Namespace: "fairlead", Name: "acme-order.a.example"}] != nil) == want &&
+				len(told) == 1 && told["order a.example"] == want
+		}
+	}
+	eventually(t, "the order", shown(true))
+	const path = "api/v1/namespaces/fairlead/secrets/acme-order.a.example"
+	var notes any
+	annotate := func(data string, with bool) {
+		a.edit(path, func(o map[string]any) {
+			meta := o["metadata"].(map[string]any)
+			if notes == nil {
+				notes = meta["annotations"]
+			}
+			delete(meta, "annotations")
+			if with {
+				meta["annotations"] = notes
+			}
+			o["data"].(map[string]any)["status"] = data
+		})
+	}
+	annotate("eA==", false)
+	eventually(t, "no order", shown(false))
+	annotate("eA==", true)
+	eventually(t, "the order again", shown(true))
+	annotate("eQ==", false)
+	a.remove(path)
+	eventually(t, "no order at the end", shown(false))
+}
+
+// TestIssuedStoreDeletesWhatItKnows: who no longer orders and does not know it yet must not take the
+// record away that the next one has made.
+func TestIssuedStoreDeletesWhatItKnows(t *testing.T) {
+	a := newAPIServer(t)
+	late, next := issuedStore(t, a, "fairlead-acme"), issuedStore(t, a, "fairlead-acme")
+	ctx := t.Context()
+	if err := late.Put(ctx, "order", "a.example", map[string][]byte{"status": []byte("done")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := next.Get(ctx, "order", "a.example"); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Put(ctx, "order", "a.example", map[string][]byte{"url": []byte("https://ca/order/2")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := late.Delete(ctx, "order", "a.example"); err == nil {
+		t.Error("the record of another was deleted")
+	}
+	if record, err := next.Get(ctx, "order", "a.example"); err != nil || string(record["url"]) != "https://ca/order/2" {
+		t.Errorf("record %q, %v", record, err)
+	}
+	if err := next.Delete(ctx, "order", "a.example"); err != nil {
+		t.Error(err)
+	}
+	if err := late.Delete(ctx, "order", "a.example"); err != nil {
+		t.Errorf("there is none: %v", err)
+	}
+}
+
 // Without the right to read Secrets there is a table all the same.
 func TestClusterWithoutIssued(t *testing.T) {
 	a := newAPIServer(t)

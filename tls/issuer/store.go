@@ -31,7 +31,8 @@ type Store interface {
 	// Put keeps record in place of the one that this Store has last read or written under the
 	// name; it fails, and changes nothing, where another process has written since.
 	Put(ctx context.Context, kind, name string, record map[string][]byte) error
-	// Delete removes a record. That there is none is no error.
+	// Delete removes the record that this Store has last read or written under the name; it fails,
+	// and removes nothing, where another process has written since. That there is none is no error.
 	Delete(ctx context.Context, kind, name string) error
 	// List returns the names of all records of a kind.
 	List(ctx context.Context, kind string) ([]string, error)
