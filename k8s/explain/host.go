@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
@@ -30,7 +31,9 @@ func (w *walk) host() finding {
 			return warn("DefaultBackendOption", "no rule concerns "+shown+", and "+w.beforeDefault(), "")
 		}
 		detail, objects := "no rule concerns "+shown, []string(nil)
-		if near, who := w.nearHosts(); near != "" {
+		if named, who := w.namedByOthers(); named != "" {
+			detail, objects = detail+"; "+named, who
+		} else if near, who := w.nearHosts(); near != "" {
 			detail, objects = detail+"; "+near, who
 		}
 		if left := w.leftOut(); left != "" {
@@ -72,6 +75,28 @@ func (w *walk) beforeDefault() string {
 
 func (w *walk) wantedHost() string {
 	return "create an Ingress with a rule for the host, or correct the URL: kubectl get ingress -A"
+}
+
+// namedByOthers says which Ingresses that are not ours have rules for the very host and none that
+// matches. Those that match are told by the step class.
+func (w *walk) namedByOthers() (string, []string) {
+	if w.decision.Host == "" {
+		return "", nil
+	}
+	var texts, names []string
+	for _, o := range w.others[w.decision.Host] {
+		if _, matches := w.rival(o); matches {
+			continue
+		}
+		class := "it names no IngressClass"
+		if o.claim.Class != "" {
+			class = "its class is " + o.claim.Class
+		}
+		if name := ingressName(o.Ingress); !slices.Contains(names, name) {
+			texts, names = append(texts, name+" has the host, not for this path, and is not ours: "+class), append(names, name)
+		}
+	}
+	return strings.Join(some(texts, 3), "; "), names
 }
 
 // nearHosts says which hosts with rules were perhaps meant.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fairlead-ingress/fairlead/proxy"
+	"github.com/fairlead-ingress/fairlead/proxy/upstream"
 )
 
 // Format is how the access log writes a line.
@@ -132,6 +133,10 @@ func (l *AccessLog) Close(ctx context.Context) error {
 type ruleText struct {
 	namespace, ingress, service, port string
 	upstreamName                      string // nginx's $proxy_upstream_name
+	// canary is the canary's backend, with and without TLS of the client; canaryName its name as
+	// $proxy_alternative_upstream_name has it. Zero without a canary.
+	canary     [2]upstream.Key
+	canaryName string
 }
 
 func newRuleText(rule *proxy.Rule) *ruleText {
@@ -144,9 +149,25 @@ func newRuleText(rule *proxy.Rule) *ruleText {
 		service: b.Service, port: b.Port, upstreamName: "-",
 	}
 	if b.Service != "" {
-		t.upstreamName = strings.Join([]string{b.Namespace, b.Service, b.Port}, "-")
+		t.upstreamName = nginxName(b)
+	}
+	if c := rule.Canary; c != nil {
+		t.canary, t.canaryName = [2]upstream.Key{c.Backend, c.Backend}, nginxName(c.Backend)
+		if c.Secure != nil {
+			t.canary[1] = *c.Secure
+		}
 	}
 	return t
+}
+
+// toCanary says whether x was forwarded to the canary.
+func (t *ruleText) toCanary(x *proxy.Exchange) bool {
+	return t.canaryName != "" && (x.Backend == t.canary[0] || x.Backend == t.canary[1])
+}
+
+// nginxName is how ingress-nginx names a backend.
+func nginxName(b upstream.Key) string {
+	return strings.Join([]string{b.Namespace, b.Service, b.Port}, "-")
 }
 
 // clip cuts s to at most n bytes.

@@ -37,6 +37,35 @@ func plainExchange() *proxy.Exchange {
 	}
 }
 
+// The log tells the requests that went to the canary from those that went to the rule's own backend, over TLS too.
+func TestAccessLogOfCanary(t *testing.T) {
+	rule := *shopRule
+	secure := upstream.Key{Namespace: "shop", Service: "front-next", Port: "https"}
+	rule.Canary = &proxy.Canary{Backend: upstream.Key{Namespace: "shop", Service: "front-next", Port: "http"}, Secure: &secure}
+	for _, test := range []struct {
+		name   string
+		to     upstream.Key
+		json   string
+		ofMain string
+	}{
+		{"main", shopRule.Backend, `"canary":false`, "[shop-front-http] []"},
+		{"not forwarded", upstream.Key{}, `"canary":false`, "[shop-front-http] []"},
+		{"canary", rule.Canary.Backend, `"canary":true`, "[shop-front-http] [shop-front-next-http]"},
+		{"canary over TLS", secure, `"canary":true`, "[shop-front-http] [shop-front-next-http]"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			x := plainExchange()
+			x.Backend = test.to
+			if got := line(t, JSON, &rule, x); !strings.Contains(got, test.json) {
+				t.Errorf("%s lacks %s", got, test.json)
+			}
+			if got := line(t, Nginx, &rule, x); !strings.Contains(got, test.ofMain) {
+				t.Errorf("%s lacks %s", got, test.ofMain)
+			}
+		})
+	}
+}
+
 // line is what the log writes for x.
 func line(t testing.TB, f Format, rule *proxy.Rule, x *proxy.Exchange) string {
 	t.Helper()
@@ -64,13 +93,13 @@ func TestAccessLogLines(t *testing.T) {
 			`"client_ip":"2001:db8::7","method":"GET","scheme":"https","host":"shop.example","path":"/cart","query":"id=7&x=a?b",` +
 			`"proto":"HTTP/2.0","status":503,"reason":"no-ready-endpoints","error":"backend shop/front:http has no endpoints",` +
 			`"client_aborted":false,"upgraded":false,"bytes_in":11,"bytes_out":22,"duration_ms":2003.999,"ttfb_ms":1.234,` +
-			`"namespace":"shop","ingress":"web","service":"front","port":"http","attempts":0,"upstream_failed":"","upstream":"",` +
+			`"namespace":"shop","ingress":"web","service":"front","port":"http","canary":false,"attempts":0,"upstream_failed":"","upstream":"",` +
 			`"upstream_status":0,"upstream_connect_ms":0,"upstream_header_ms":0,"upstream_duration_ms":0,` +
 			`"user_agent":"curl/8.5.0","referer":"https://shop.example/"}`},
 		{"json without anything", JSON, nil, empty, `{"time":"2026-01-02T03:04:05.000Z","request_id":"","client_ip":"","method":"",` +
 			`"scheme":"","host":"","path":"","query":"","proto":"","status":0,"reason":"","error":"","client_aborted":false,` +
 			`"upgraded":false,"bytes_in":0,"bytes_out":0,"duration_ms":0,"ttfb_ms":0,"namespace":"","ingress":"","service":"",` +
-			`"port":"","attempts":0,"upstream_failed":"","upstream":"","upstream_status":0,"upstream_connect_ms":0,` +
+			`"port":"","canary":false,"attempts":0,"upstream_failed":"","upstream":"","upstream_status":0,"upstream_connect_ms":0,` +
 			`"upstream_header_ms":0,"upstream_duration_ms":0,"user_agent":"","referer":""}`},
 		// The time is that of the end, cut to the second, in the zone asked for.
 		{"nginx", Nginx, shopRule, plainExchange(), `2001:db8::7 - - [24/Nov/2026:02:34:05 -0130] "GET /cart?id=7&x=a?b HTTP/2.0" 503 22 ` +

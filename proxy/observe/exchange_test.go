@@ -33,7 +33,7 @@ func TestAnswered(t *testing.T) {
 	expect(t, fields, map[string]any{
 		"client_ip": "127.0.0.1", "method": "POST", "scheme": "http", "host": "shop.example", "path": "/a%20b", "query": "q=1&r",
 		"proto": "HTTP/1.1", "status": 201, "reason": "", "error": "", "client_aborted": false, "upgraded": false,
-		"bytes_in": 5, "bytes_out": 4, "namespace": "shop", "ingress": "web", "service": "front", "port": "http",
+		"bytes_in": 5, "bytes_out": 4, "namespace": "shop", "ingress": "web", "service": "front", "port": "http", "canary": false,
 		"attempts": 1, "upstream": b.Addr().String(), "upstream_failed": "", "upstream_status": 201,
 		"user_agent": "test/1", "referer": `http://x/"`,
 	})

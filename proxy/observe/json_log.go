@@ -88,6 +88,7 @@ func (l *jsonLine) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("ingress", l.rule.ingress)
 	enc.AddString("service", l.rule.service)
 	enc.AddString("port", l.rule.port)
+	enc.AddBool("canary", l.rule.toCanary(x))
 	l.addAttempts(enc, x)
 	enc.AddString("user_agent", clip(x.UserAgent, maxUserAgent))
 	enc.AddString("referer", clip(x.Referer, maxReferer))

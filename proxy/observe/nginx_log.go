@@ -21,7 +21,7 @@ func appendNginx(dst []byte, rule *ruleText, x *proxy.Exchange, loc *time.Locati
 	} else {
 		dst = append(dst, '-')
 	}
-	dst = append(dst, " - - ["...) // no user: the proxy checks no passwords
+	dst = append(dst, " - - ["...) // the user is left out
 	dst = x.Start.Add(x.Duration).In(loc).AppendFormat(dst, "02/Jan/2006:15:04:05 -0700")
 	dst = append(dst, `] "`...)
 	dst = appendEscaped(dst, clip(x.Method, maxMethod))
@@ -43,7 +43,11 @@ func appendNginx(dst []byte, rule *ruleText, x *proxy.Exchange, loc *time.Locati
 	dst = appendSeconds(dst, x.Duration)
 	dst = append(dst, " ["...)
 	dst = append(dst, rule.upstreamName...)
-	dst = append(dst, "] [] "...)
+	dst = append(dst, "] ["...)
+	if rule.toCanary(x) {
+		dst = append(dst, rule.canaryName...)
+	}
+	dst = append(dst, "] "...)
 	dst = appendUpstream(dst, x)
 	dst = append(dst, ' ')
 	dst = appendField(dst, clip(x.RequestID, maxRequestID))
