@@ -106,6 +106,10 @@ func (e *http1Engine) take(c net.Conn) {
 	e.server.StartConn(c)
 }
 
+func (e *http1Engine) connections() int { return e.server.Connections() + e.conns.len() }
+
+func (e *http1Engine) shed() { e.server.Shed() }
+
 func (e *http1Engine) drain() { e.server.Drain() }
 
 func (e *http1Engine) shutdown(ctx context.Context) error {

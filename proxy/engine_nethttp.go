@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 	"golang.org/x/net/http2"
@@ -15,27 +16,39 @@ type netHTTP struct {
 	server *http.Server
 	tls    bool
 	taken  handed
+	open   atomic.Int64
 }
 
 func newNetHTTP(o engineOptions) (engine, error) {
-	server := &http.Server{
+	e := &netHTTP{tls: o.tls != nil, taken: newHanded()}
+	e.server = &http.Server{
 		Handler:           withLimits(o.proxy, o.patience),
 		ReadHeaderTimeout: defaultHeadTimeout,
 		IdleTimeout:       o.idle,
 		MaxHeaderBytes:    maxHeadBytes,
-		ConnState:         o.connState,
+		ConnState: func(c net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				e.open.Add(1)
+			case http.StateClosed, http.StateHijacked:
+				e.open.Add(-1)
+			}
+			if o.connState != nil {
+				o.connState(c, state)
+			}
+		},
 		// "OPTIONS *" is for the Proxy to answer, as every request is.
 		DisableGeneralOptionsHandler: true,
 	}
-	server.ErrorLog, _ = zap.NewStdLogAt(o.log, zap.DebugLevel) // fails for unknown levels only
+	e.server.ErrorLog, _ = zap.NewStdLogAt(o.log, zap.DebugLevel) // fails for unknown levels only
 	if o.tls == nil {
-		return &netHTTP{server: server, taken: newHanded()}, nil
+		return e, nil
 	}
-	server.TLSConfig = o.tls.Clone()
-	if err := http2.ConfigureServer(server, http2Server(o)); err != nil {
+	e.server.TLSConfig = o.tls.Clone()
+	if err := http2.ConfigureServer(e.server, http2Server(o)); err != nil {
 		return nil, err
 	}
-	return &netHTTP{server: server, tls: true, taken: newHanded()}, nil
+	return e, nil
 }
 
 // http2Server has the limits of HTTP/2. golang.org/x/net/http2 gets its fixes before a release
@@ -80,6 +93,11 @@ func (e *netHTTP) serveOne(l net.Listener) error {
 	}
 	return e.server.Serve(l)
 }
+
+func (e *netHTTP) connections() int { return int(e.open.Load()) }
+
+// shed can close none: the server does not tell which of them wait.
+func (e *netHTTP) shed() {}
 
 func (e *netHTTP) drain() {} // the Proxy's responses say it
 

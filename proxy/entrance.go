@@ -28,6 +28,7 @@ type entrance struct {
 	secure bool           // it is served with TLS
 	serve  func(net.Conn) // the engine's take; set before Accept
 	refuse refusals
+	crowd  *crowd
 
 	begun   openSet[net.Conn] // what they begin with is being read
 	pending openSet[net.Conn] // these, and those that are not served yet
@@ -46,6 +47,7 @@ func newEntrance(l net.Listener) *entrance {
 // Accept implements net.Listener.
 func (e *entrance) Accept() (net.Conn, error) {
 	for {
+		e.crowd.wait(e.name, e.retired.Load)
 		c, err := e.Listener.Accept()
 		if err != nil {
 			if e.retired.Load() {

@@ -51,6 +51,13 @@ type Server struct {
 	DrainTimeout time.Duration
 	// ConnState is told of every change of a connection, with "http" or "https"; nil for none.
 	ConnState func(listener string, c net.Conn, s http.ConnState)
+	// MaxConnections is how many connections clients may have, on both ports together, WebSocket
+	// tunnels and what is passed on included. While they have as many none is accepted, and those
+	// that have waited longest for a request are closed. Zero is no limit.
+	MaxConnections int
+	// Waited is told how long a port, "http" or "https", has accepted no connection for that; from
+	// time to time while it lasts. Nil for none.
+	Waited func(listener string, d time.Duration)
 	// Refused is told of each connection that is closed before it is served, with "http" or
 	// "https" and a code of what was wrong with it; nil for none.
 	Refused func(listener, reason string)
@@ -60,6 +67,7 @@ type Server struct {
 	Log *zap.Logger
 
 	ports []*port
+	crowd crowd
 }
 
 // Engine names an implementation of the wire.
@@ -82,6 +90,10 @@ type engine interface {
 	// take has a connection served that serve has not accepted. When it returns, shutdown
 	// waits for it as for others.
 	take(net.Conn)
+	// connections is how many clients have that were not taken over.
+	connections() int
+	// shed closes a few connections that wait for a request, if there are any.
+	shed()
 }
 
 type port struct {
@@ -93,6 +105,7 @@ type port struct {
 // Listen opens the ports, so that their addresses are known and errors show before anything
 // is served.
 func (s *Server) Listen() error {
+	s.crowd = crowd{most: s.MaxConnections, open: s.connections, shed: s.shed, waited: s.Waited, warn: s.warnCrowd}
 	for _, p := range []struct{ name, address string }{{"http", s.HTTPAddress}, {"https", s.HTTPSAddress}} {
 		if p.address == "" {
 			continue
@@ -104,6 +117,7 @@ func (s *Server) Listen() error {
 		}
 		in := newEntrance(l)
 		in.proxy, in.name, in.secure = s.Proxy, p.name, p.name == "https"
+		in.crowd = &s.crowd
 		in.refuse = refusals{count: s.Refused, warn: s.warnOf(p.name)}
 		e, err := s.newEngine(p.name)
 		if err != nil {
@@ -122,6 +136,26 @@ func (s *Server) logger() *zap.Logger {
 		return zap.NewNop()
 	}
 	return s.Log
+}
+
+// connections is how many clients have.
+func (s *Server) connections() int {
+	n := s.Proxy.Tunnels()
+	for _, p := range s.ports {
+		n += p.listener.pending.len() + p.engine.connections()
+	}
+	return n
+}
+
+func (s *Server) shed() {
+	for _, p := range s.ports {
+		p.engine.shed()
+	}
+}
+
+func (s *Server) warnCrowd(port string) {
+	s.logger().Named(port).Warn("no connection is accepted until one is closed: clients have as many as they may have; told once a minute",
+		zap.Int("max_connections", s.MaxConnections))
 }
 
 // warnOf returns what logs a connection of a port that was refused.

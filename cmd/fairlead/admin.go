@@ -17,7 +17,7 @@ import (
 // admin is the port for probes, metrics and debugging. Clients never reach it: it has a
 // listener of its own, and the data plane refuses to connect to it.
 type admin struct {
-	listener net.Listener
+	listener *sparing
 	server   *http.Server
 	// stopping makes the instance not ready, for load balancers to look elsewhere.
 	stopping atomic.Bool
@@ -28,7 +28,7 @@ func newAdmin(address string, in *instance) (*admin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin port: %w", err)
 	}
-	a := &admin{listener: l}
+	a := &admin{listener: newSparing(l)}
 	mux := http.NewServeMux()
 	in.dashboard.Register(mux)
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })

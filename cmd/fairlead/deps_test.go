@@ -109,7 +109,7 @@ var layers = map[string]layer{
 	},
 	"cmd/fairlead": {
 		imports: []string{"cmd/fairlead/dashboard", "k8s", "k8s/ingress", "k8s/manifest", "k8s/explain", "proxy", "proxy/observe", "proxy/policy", "proxy/proxytest", "proxy/upstream", "router", "tls/certs", "tls/issuer", "tls/tickets"},
-		outside: append([]string{"github.com/spf13/", "go.uber.org/zap", "k8s.io/client-go/", "golang.org/x/crypto/x509roots/fallback", "github.com/prometheus/", "sigs.k8s.io/yaml"}, apiTypes...),
+		outside: append([]string{"github.com/spf13/", "go.uber.org/zap", "k8s.io/client-go/", "golang.org/x/crypto/x509roots/fallback", "golang.org/x/sys/unix", "github.com/prometheus/", "sigs.k8s.io/yaml"}, apiTypes...),
 		why:     "wiring: it knows everything, and nothing knows it",
 	},
 }

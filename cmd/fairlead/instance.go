@@ -68,6 +68,10 @@ func newLogger(w io.Writer, level zapcore.Level) *zap.Logger {
 
 // newInstance opens the ports and puts the parts together. Access log lines go to stdout.
 func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, err error) {
+	limits, err := newShares(s.maxConnections, log)
+	if err != nil {
+		return nil, err
+	}
 	in := &instance{
 		settings: s, log: log, certs: new(certs.Store), problems: problemLog{log: log}, firstTable: make(chan struct{}),
 		localAddresses: sync.OnceValue(localAddresses),
@@ -94,7 +98,10 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 		source = in.cluster.source
 	}
 
-	in.pools = upstream.NewRegistry(upstream.Options{AllowLocal: in.dir != nil, OwnListeners: in.ownListeners, OnEject: func(e *upstream.Endpoint) { in.metrics.Ejected(e) }})
+	in.pools = upstream.NewRegistry(upstream.Options{
+		AllowLocal: in.dir != nil, OwnListeners: in.ownListeners, MaxIdle: limits.idle,
+		OnEject: func(e *upstream.Endpoint) { in.metrics.Ejected(e) },
+	})
 	in.proxy = proxy.New(in.pools)
 	in.proxy.TrustedProxies, in.proxy.DebugClients = s.trusted, s.debug
 	if in.issuing != nil {
@@ -117,7 +124,7 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 	}
 	metrics := observe.Options{
 		Version: buildVersion(), Table: in.proxy.Table, InFlight: in.proxy.InFlight, Tunnels: in.proxy.Tunnels, Replicas: in.proxy.Replicas,
-		Bodies: in.proxy.BodyCounts, Mirrored: in.proxy.Mirrored,
+		Bodies: in.proxy.BodyCounts, Mirrored: in.proxy.Mirrored, MaxConnections: limits.clients,
 		Read: in.controller.Translator.Read, Compiled: in.proxy.Compiled,
 		Synced: in.synced, Leader: in.leading, Problems: in.problemKinds, Certificates: in.expiries, AccessLog: in.accessLog,
 		TicketKeys: in.tickets.since, QuirkRequests: in.quirkRequests(),
@@ -132,6 +139,7 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 		TLS:           &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: in.certs.GetCertificate},
 		Tickets:       &in.tickets.sealing,
 		ShutdownDelay: noneIfZero(s.shutdownDelay), DrainTimeout: noneIfZero(s.drainTimeout),
+		MaxConnections: limits.clients, Waited: in.metrics.Waited,
 		ConnState: in.metrics.ConnState, Refused: in.metrics.Refused, Log: log, Engine: proxy.Engine(s.engine),
 	}
 	in.rates, in.history = dashboard.NewRates(in.metrics.Counts, nil), dashboard.NewHistory()

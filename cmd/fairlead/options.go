@@ -48,6 +48,7 @@ type options struct {
 	debugClients   []string
 	bodyBufferDir  string
 	bodyBufferDisk string
+	maxConnections int
 	shutdownDelay  time.Duration
 	drainTimeout   time.Duration
 
@@ -86,6 +87,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.debugClients, "debug-header-cidrs", nil, "`CIDRs` of the clients that are told what becomes of a request with X-Fairlead-Debug: 1 (default: nobody)")
 	f.StringVar(&o.bodyBufferDir, "body-buffer-dir", "", "`directory` for what proxy-request-buffering does not hold in memory (default: the system's for temporary files)")
 	f.StringVar(&o.bodyBufferDisk, "body-buffer-disk", "1Gi", "`size` that the files of all bodies may have together; the rest is streamed, all of it with 0")
+	f.IntVar(&o.maxConnections, "max-connections", 0, "`number` of connections that clients may have, on both ports together; more wait until one is closed, and those without a request make room (default: 45 % of the open files that the process may have)")
 	f.DurationVar(&o.shutdownDelay, "shutdown-delay", 10*time.Second, "how long connections are accepted after a shutdown was asked for")
 	f.DurationVar(&o.drainTimeout, "drain-timeout", 240*time.Second, "how long requests may then take before they are cut")
 

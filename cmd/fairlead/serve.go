@@ -30,6 +30,9 @@ end it without losing a request: /readyz turns to 503, connections are accepted 
 			log := newLogger(c.ErrOrStderr(), s.level)
 			defer func() { _ = log.Sync() }() // a terminal cannot be synced
 			s.foreign.warn(log)
+			if err := forbidCoreDumps(); err != nil {
+				log.Warn("private keys could get into core dumps", zap.Error(err))
+			}
 			in, err := newInstance(s, log, c.OutOrStdout())
 			if err != nil {
 				return fmt.Errorf("start: %w", err)

@@ -81,6 +81,9 @@ func (o options) check() (settings, error) {
 	s.trusted = bad.prefixes("trusted-proxies", o.trustedProxies)
 	s.debug = bad.prefixes("debug-header-cidrs", o.debugClients)
 	s.checkBodies(&bad)
+	if o.maxConnections < 0 {
+		bad.value("max-connections", strconv.Itoa(o.maxConnections), "a number of connections, or 0 for what the open files allow")
+	}
 	switch o.accessLog {
 	case "json", "nginx", "off":
 	default:

@@ -137,6 +137,9 @@ func (p *Process) Address(listener string) string {
 	return p.addresses[listener]
 }
 
+// PID is the process's.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Log is what the process wrote to its standard error so far.
 func (p *Process) Log() string {
 	p.mu.Lock()

@@ -96,20 +96,6 @@ func TestDescriptorsUsedUp(t *testing.T) {
 	}
 }
 
-func TestMaxConnections(t *testing.T) {
-	s, address := start(t, &Server{MaxConnections: 3}, func(w http.ResponseWriter, r *http.Request) {})
-	for range 10 {
-		c := dial(t, address)
-		io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-		if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
-			t.Fatal(err) // it had to wait for an idle one to be closed
-		}
-		if n := s.Connections(); n > 3 {
-			t.Errorf("got %d connections", n)
-		}
-	}
-}
-
 // Goroutines and descriptors go back to what they were.
 func TestNothingIsLeft(t *testing.T) {
 	settle := func() (goroutines, descriptors int) {

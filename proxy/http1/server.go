@@ -35,10 +35,6 @@ type Server struct {
 	// WriteTimeout is how long a client may take nothing of a response: 60 s if zero.
 	WriteTimeout time.Duration
 
-	// MaxConnections is how many connections may be open: beyond that no more are accepted,
-	// and those that have waited longest for a request are closed. Zero is no limit.
-	MaxConnections int
-
 	// HTTP2 takes over a connection whose client begins with the HTTP/2 connection preface,
 	// with what was read of it; over TLS only if ALPN has chosen "h2". It is called on the
 	// connection's goroutine, which ends after it. Nil: such clients get 505.
@@ -96,10 +92,6 @@ func (s *Server) Serve(l net.Listener) error {
 	defer s.untrack(l)
 	var delay time.Duration
 	for {
-		for s.MaxConnections > 0 && s.wheel.len() >= s.MaxConnections && !s.closing.Load() {
-			s.shed()
-			time.Sleep(tick)
-		}
 		c, err := l.Accept()
 		switch {
 		case err == nil:
@@ -114,7 +106,7 @@ func (s *Server) Serve(l net.Listener) error {
 		s.failed(nil, err)
 		delay = min(max(2*delay, 5*time.Millisecond), 100*time.Millisecond)
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-			s.shed()
+			s.Shed()
 		}
 		time.Sleep(delay)
 	}
@@ -234,9 +226,9 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// shed closes a few of the connections that wait for a request, those that have waited longest:
-// descriptors are used up, and others need them.
-func (s *Server) shed() {
+// Shed closes a few of the connections that wait for a request, those that have waited longest:
+// others need their place, or their descriptors.
+func (s *Server) Shed() {
 	var longest [16]int64 // when their time is over, in order
 	n := 0
 	s.wheel.cutAll(func(w wait, due int64) bool {

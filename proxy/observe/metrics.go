@@ -30,6 +30,8 @@ type Options struct {
 	// WebSocket connections.
 	InFlight func() int
 	Tunnels  func() int
+	// MaxConnections is how many connections clients may have; 0 leaves its metrics out.
+	MaxConnections int
 	// Replicas is what limits of all replicas together are divided by.
 	Replicas func() int
 	// Mirrored is what became of copies of requests.
@@ -66,6 +68,7 @@ type Metrics struct {
 	accepted       *prometheus.CounterVec // by listener
 	open           *prometheus.GaugeVec   // by listener
 	refused        *prometheus.CounterVec // by listener and reason
+	paused         *prometheus.CounterVec // by listener
 	propagation    prometheus.Histogram
 	updateFailures prometheus.Counter
 	failures       *failures
@@ -97,6 +100,10 @@ func NewMetrics(o Options) *Metrics {
 			Name: "fairlead_connections_refused_total",
 			Help: "Client connections that were closed before they were served, by data port and reason.",
 		}, []string{"listener", "reason"}),
+		paused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_accept_paused_seconds_total",
+			Help: "Time in which no connection was accepted as clients had as many as they may have, by data port.",
+		}, []string{"listener"}),
 		propagation: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:                           "fairlead_config_propagation_seconds",
 			Help:                           "Time from the first notification of a change to the table that has it being live.",
@@ -119,9 +126,13 @@ func NewMetrics(o Options) *Metrics {
 				"version": o.Version, "revision": o.Revision, "go_version": runtime.Version(),
 			},
 		}, func() float64 { return 1 }),
-		m.accepted, m.open, m.refused, m.propagation, m.updateFailures, m.failures.vec,
+		m.accepted, m.open, m.refused, m.paused, m.propagation, m.updateFailures, m.failures.vec,
 		newSeriesCollector(m),
 	)
+	if o.MaxConnections > 0 {
+		m.Waited("http", 0)
+		m.Waited("https", 0)
+	}
 	registerState(m.registry, o)
 	return m
 }
@@ -159,6 +170,12 @@ func (m *Metrics) ConnState(listener string, _ net.Conn, s http.ConnState) {
 // Refused counts a connection that was not served; it fits Server.Refused.
 func (m *Metrics) Refused(listener, reason string) {
 	m.refused.WithLabelValues(listener, reason).Inc()
+}
+
+// Waited counts how long a data port has accepted no connection as there were enough; it fits
+// Server.Waited.
+func (m *Metrics) Waited(listener string, d time.Duration) {
+	m.paused.WithLabelValues(listener).Add(d.Seconds())
 }
 
 // Propagated records how long a change took to become live.

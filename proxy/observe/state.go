@@ -31,6 +31,10 @@ func registerState(r prometheus.Registerer, o Options) {
 		gauge("fairlead_tunnels_open", "Open WebSocket connections, and TLS connections that are passed on.",
 			func() float64 { return float64(o.Tunnels()) })
 	}
+	if o.MaxConnections > 0 {
+		gauge("fairlead_connections_limit", "Connections that clients may have, on all data ports together, tunnels included.",
+			func() float64 { return float64(o.MaxConnections) })
+	}
 	if o.Replicas != nil {
 		gauge("fairlead_limit_replicas", "Replicas that limits of all together are divided by.",
 			func() float64 { return float64(o.Replicas()) })
