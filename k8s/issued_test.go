@@ -3,23 +3,15 @@ package k8s
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"fmt"
-	"io"
 	"maps"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
@@ -285,85 +277,4 @@ func TestIssued(t *testing.T) {
 	if len(base.Secrets) != 1 || len(first.Secrets) != 2 {
 		t.Error("an older Snapshot has changed")
 	}
-}
-
-// peersOf are replicas behind a Service.
-func peersOf(servers ...*httptest.Server) *Peers {
-	name := types.NamespacedName{Namespace: "fairlead", Name: "fairlead"}
-	s := &ingress.Snapshot{
-		Services: map[types.NamespacedName]*corev1.Service{name: {Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{
-			{Name: "http", Port: 80}, {Name: "https", Port: 443},
-		}}}},
-		Slices: make(map[types.NamespacedName][]*discoveryv1.EndpointSlice),
-	}
-	for _, server := range servers {
-		port, portName, other := int32(server.Listener.Addr().(*net.TCPAddr).Port), "http", int32(1)
-		otherName := "https"
-		if server.TLS != nil {
-			portName, otherName = "https", "http"
-		}
-		s.Slices[name] = append(s.Slices[name], &discoveryv1.EndpointSlice{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "fairlead", Name: fmt.Sprint(port)},
-			Ports:      []discoveryv1.EndpointPort{{Name: &portName, Port: &port}, {Name: &otherName, Port: &other}},
-			Endpoints:  []discoveryv1.Endpoint{{Addresses: []string{"127.0.0.1"}}},
-		})
-	}
-	return &Peers{Service: name, Snapshot: func() *ingress.Snapshot { return s }}
-}
-
-// The authority is not asked to look before the last replica answers.
-func TestPeersAnswerHTTP(t *testing.T) {
-	var late atomic.Int32
-	quick := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, "answer for "+r.Host+r.URL.Path)
-	}))
-	defer quick.Close()
-	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if late.Add(1) < 4 {
-			http.Redirect(w, r, "/", http.StatusFound)
-			return
-		}
-		fmt.Fprint(w, "answer for "+r.Host+r.URL.Path)
-	}))
-	defer slow.Close()
-	peersOf(quick, slow).AnswerHTTP(t.Context(), "a.example", "/t", "answer for a.example/t")
-	if n := late.Load(); n != 4 {
-		t.Errorf("the late replica was asked %d times, want until it answered", n)
-	}
-}
-
-func TestPeersAnswerTLS(t *testing.T) {
-	var late atomic.Int32
-	server := httptest.NewUnstartedServer(http.NotFoundHandler())
-	server.TLS = &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if late.Add(1) < 3 || hello.ServerName != "a.example" {
-			return nil, io.EOF
-		}
-		c := server.TLS.Clone()
-		c.GetConfigForClient, c.NextProtos = nil, []string{"acme-tls/1"}
-		return c, nil
-	}}
-	server.Config.ErrorLog = nil
-	server.StartTLS()
-	defer server.Close()
-	peersOf(server).AnswerTLS(t.Context(), "a.example", "acme-tls/1")
-	if n := late.Load(); n != 3 {
-		t.Errorf("the replica was asked %d times, want until it agreed", n)
-	}
-}
-
-// Replicas that cannot be asked hold nothing up for long, and unknown ones are given a moment.
-func TestPeersThatDoNotAnswer(t *testing.T) {
-	closed := httptest.NewServer(http.NotFoundHandler())
-	closed.Close()
-	for name, p := range map[string]*Peers{"refusing": peersOf(closed), "none": peersOf(), "unloaded": {Snapshot: func() *ingress.Snapshot { return nil }}} {
-		began := time.Now()
-		p.AnswerHTTP(t.Context(), "a.example", "/t", "x")
-		if took := time.Since(began); took < time.Second {
-			t.Errorf("%s: went on after %v", name, took)
-		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	peersOf(closed).AnswerHTTP(ctx, "a.example", "/t", "x")
 }

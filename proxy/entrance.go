@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -140,9 +141,24 @@ var (
 	errResetAtOnce = errors.New("the peer has reset the connection before it sent anything")
 )
 
+// maySendHeader reports whether a peer is one of those whose PROXY header is believed.
+func (p *Proxy) maySendHeader(want *policy.ProxyProtocol, peer netip.Addr) bool {
+	return contains(want.Trusted, peer) || contains(p.TrustedProxies, peer)
+}
+
+// Opening is what a connection to the data ports begins with that peer makes for itself, which is
+// nothing where no PROXY header is wanted. False: it is closed whatever it begins with.
+func (p *Proxy) Opening(peer netip.Addr) (string, bool) {
+	want := p.table.Load().hosting.listener.ProxyProtocol
+	if want == nil {
+		return "", true
+	}
+	return proxyproto.Own, p.maySendHeader(want, peer)
+}
+
 // readHeader reads the PROXY header and returns the connection as one of the client's.
 func (e *entrance) readHeader(c net.Conn, p *policy.ProxyProtocol) (net.Conn, error) {
-	if peer := addrOf(c.RemoteAddr()); !contains(p.Trusted, peer) && !contains(e.proxy.TrustedProxies, peer) {
+	if !e.proxy.maySendHeader(p, addrOf(c.RemoteAddr())) {
 		return c, errUntrusted
 	}
 	e.allow(c, p.Timeout)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -21,6 +22,8 @@ type issuing struct {
 	answers *issuer.Answers
 	source  k8s.Source                // of objects, with what was issued
 	lead    func(ctx context.Context) // runs the Issuer while this replica is the one that orders
+	// opening is what the data ports want; see k8s.Peers. It is set before the Issuer runs.
+	opening func(netip.Addr) (string, bool)
 	close   func()
 
 	mu    sync.Mutex // guards last

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -65,7 +66,10 @@ func newCluster(s settings, useKeys func(tickets.Keys), issue *issuing, log *zap
 	c.source = k8s.NewCluster(options)
 	if issue != nil {
 		issue.lead = issue.leader(s, client, lease, log)
-		issue.Visible = issue.visible(&k8s.Peers{Service: s.publish, Snapshot: c.source.Snapshot})
+		issue.Visible = issue.visible(&k8s.Peers{
+			Service: s.publish, Snapshot: c.source.Snapshot,
+			Opening: func(from netip.Addr) (string, bool) { return issue.opening(from) },
+		})
 	}
 	c.events = &k8s.Events{Client: client, Controller: class, Instance: k8s.PodName(), Log: log.Named("events")}
 	addresses := k8s.Addresses{Service: s.publish}

@@ -105,6 +105,7 @@ func newInstance(s settings, log *zap.Logger, stdout io.Writer) (_ *instance, er
 	in.proxy = proxy.New(in.pools)
 	in.proxy.TrustedProxies, in.proxy.DebugClients = s.trusted, s.debug
 	if in.issuing != nil {
+		in.issuing.opening = in.proxy.Opening
 		in.proxy.Challenge, in.proxy.ChallengeCertificate = in.issuing.answers.HTTP, in.issuing.answers.TLSALPN
 	}
 	in.proxy.Bodies = s.bodyLimits(log)

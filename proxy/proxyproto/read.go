@@ -18,14 +18,17 @@ import (
 const (
 	signature1 = "PROXY "
 	signature2 = "\r\n\r\n\x00\r\nQUIT\n"
-	// shortest is the length of the shortest header, "PROXY UNKNOWN" with its line end.
-	shortest = 15
+	// shortest is the length of the shortest header.
+	shortest = len(Own)
 	// maxLine is that of the longest line of version 1, with its line end.
 	maxLine = 107
 	// maxBody bounds what follows the 16 bytes of a header of version 2. Addresses take 216 at
 	// most; the rest is extensions, such as the subject of a client certificate.
 	maxBody = 4096
 )
+
+// Own is the header of a connection that the peer makes for itself, and for no client.
+const Own = "PROXY UNKNOWN\r\n"
 
 // ErrNoHeader says that the connection begins with something else.
 var ErrNoHeader = errors.New("the connection does not begin with a PROXY header")
