@@ -28,13 +28,17 @@ import (
 // challenges. Package e2e tests with an authority that does.
 type fakeAuthority struct {
 	server *httptest.Server
+	url    string // of the server
 	key    *ecdsa.PrivateKey
 	life   time.Duration
+	// refuses lets every validation fail, some time after it was asked for.
+	refuses bool
 
 	mu       sync.Mutex
 	asked    []string // the paths of requests, without numbers
 	orders   []*fakeOrder
 	accounts int
+	failed   map[string][]time.Time // when validations were asked for that fail, by host
 	// fault, if set, is told of each request before it is answered; a status other than 0 is a
 	// refusal of the kind.
 	fault func(path string) (status int, kind string)
@@ -43,6 +47,7 @@ type fakeAuthority struct {
 type fakeOrder struct {
 	host, status string
 	chain        []byte
+	fails        time.Time // when it becomes invalid; zero for never
 }
 
 func newFakeAuthority(t *testing.T) *fakeAuthority {
@@ -53,6 +58,7 @@ func newFakeAuthority(t *testing.T) *fakeAuthority {
 	}
 	a := &fakeAuthority{key: key, life: 90 * 24 * time.Hour}
 	a.server = httptest.NewTLSServer(http.HandlerFunc(a.serve))
+	a.url = a.server.URL
 	t.Cleanup(a.server.Close)
 	return a
 }
@@ -118,10 +124,13 @@ func (a *fakeAuthority) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	says := said(body)
-	url := func(path string, n int) string { return fmt.Sprintf("%s/%s/%d", a.server.URL, path, n) }
+	url := func(path string, n int) string { return fmt.Sprintf("%s/%s/%d", a.url, path, n) }
 	var o *fakeOrder
 	if n < len(a.orders) {
 		o = a.orders[n]
+		if !o.fails.IsZero() && time.Now().After(o.fails) {
+			o.status = "invalid"
+		}
 	}
 	order := func() map[string]any {
 		return map[string]any{
@@ -132,7 +141,7 @@ func (a *fakeAuthority) serve(w http.ResponseWriter, r *http.Request) {
 	switch path {
 	case "dir":
 		reply(w, 200, map[string]string{
-			"newNonce": a.server.URL + "/nonce", "newAccount": a.server.URL + "/account", "newOrder": a.server.URL + "/order",
+			"newNonce": a.url + "/nonce", "newAccount": a.url + "/account", "newOrder": a.url + "/order",
 		})
 	case "account":
 		a.accounts++
@@ -148,16 +157,25 @@ func (a *fakeAuthority) serve(w http.ResponseWriter, r *http.Request) {
 	case "o":
 		reply(w, 200, order())
 	case "authz":
-		status := "pending"
-		if o.status != "pending" {
+		status := o.status
+		if status != "pending" && status != "invalid" {
 			status = "valid"
+		}
+		challenge := status
+		if status == "pending" && !o.fails.IsZero() {
+			challenge = "processing"
 		}
 		reply(w, 200, map[string]any{"status": status, "identifier": map[string]string{"type": "dns", "value": o.host}, "challenges": []any{
 			map[string]string{"type": "dns-01", "url": url("chal", n), "status": status, "token": "dns"},
-			map[string]string{"type": "http-01", "url": url("chal", n), "status": status, "token": fmt.Sprint("token-", n)},
+			map[string]string{"type": "http-01", "url": url("chal", n), "status": challenge, "token": fmt.Sprint("token-", n)},
 		}})
 	case "chal":
-		o.status = "ready"
+		if a.refuses {
+			o.fails = time.Now().Add(2 * time.Second)
+			a.failed[o.host] = append(a.failed[o.host], time.Now())
+		} else {
+			o.status = "ready"
+		}
 		reply(w, 200, map[string]string{"type": "http-01", "url": url("chal", n), "status": "processing"})
 	case "finalize":
 		der, err := base64.RawURLEncoding.DecodeString(fmt.Sprint(says["csr"]))

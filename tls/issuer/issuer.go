@@ -259,7 +259,8 @@ func (i *Issuer) due(h Host) time.Time {
 }
 
 // sweep removes the certificates that have ended, and the orders, of hosts that nobody wants.
-// Certificates that are valid stay: a host that comes back costs no order.
+// Certificates that are valid stay: a host that comes back costs no order. So do orders for a
+// while, as one that comes back must not fail oftener than one that was there.
 func (i *Issuer) sweep(ctx context.Context) {
 	i.mu.Lock()
 	wanted := make(map[string]struct{}, len(i.wanted))
@@ -278,7 +279,7 @@ func (i *Issuer) sweep(ctx context.Context) {
 				continue
 			}
 			record, err := i.Store.Get(ctx, kind, name)
-			if err == nil && (kind == KindOrder || !i.valid(record, name)) {
+			if err == nil && (kind == KindOrder && !i.recent(record) || kind == KindCertificate && !i.valid(record, name)) {
 				err = i.Store.Delete(ctx, kind, name)
 			}
 			if err != nil {
@@ -291,4 +292,11 @@ func (i *Issuer) sweep(ctx context.Context) {
 func (i *Issuer) valid(certificate map[string][]byte, host string) bool {
 	c := readCertificate(certificate, string(certificate[DirectoryKey]), host)
 	return c != nil && i.now().Before(c.Leaf.NotAfter)
+}
+
+// recent reports whether something was asked of the authority for an order so lately that it may
+// count.
+func (i *Issuer) recent(record map[string][]byte) bool {
+	o, err := readOrder(record, string(record[DirectoryKey]))
+	return err == nil && i.now().Before(o.retryAt.Add(countedFor))
 }

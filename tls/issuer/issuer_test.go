@@ -412,12 +412,21 @@ func TestSweep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for host, tried := range map[string]time.Duration{"lately.example": -50 * time.Minute, "waits.example": time.Hour, "longago.example": -62 * time.Minute} {
+		r, err := (&order{directory: i.Authority.Directory, failures: 1, retryAt: time.Now().Add(tried)}).record()
+		if err == nil {
+			err = m.Put(t.Context(), KindOrder, host, r)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	later(i, time.Minute)
 	i.Want([]Host{{Name: "wanted.example"}})
 	i.sweep(t.Context())
 	certificates, _ := m.List(t.Context(), KindCertificate)
 	orders, _ := m.List(t.Context(), KindOrder)
-	if got := fmt.Sprint(certificates, orders); got != "[kept.example wanted.example] [wanted.example]" {
+	if got := fmt.Sprint(certificates, orders); got != "[kept.example wanted.example] [lately.example waits.example wanted.example]" {
 		t.Errorf("left: %s", got)
 	}
 }

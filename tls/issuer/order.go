@@ -196,7 +196,7 @@ func (t *try) begin(ctx context.Context) (*acme.Order, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.order = order{directory: t.directory, key: key, failures: t.failures}
+	t.order = order{directory: t.directory, key: key, failures: t.failures, retryAt: t.now()}
 	if err := t.store(ctx, ordering); err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ type order struct {
 	url       string        // of the order there; empty while there is none
 	key       crypto.Signer // of the certificate; nil while there is no order
 	failures  int           // since the last success
-	retryAt   time.Time     // nothing is asked before
+	retryAt   time.Time     // nothing is asked before; of an order that has not failed, when it was begun
 	status    string        // for people
 	challenge map[string][]byte
 }

@@ -33,6 +33,9 @@ const (
 	limited    = time.Hour        // of a rate limit that does not say when it ends
 )
 
+// countedFor is how long a failure counts for the authorities.
+const countedFor = time.Hour
+
 // refusedWait is how long to wait after the nth refusal in a row, from 1.
 func refusedWait(n int) time.Duration {
 	if n <= 1 {
