@@ -19,7 +19,7 @@ var (
 	}
 	sendTimeout = Key{
 		Name: "proxy-send-timeout", Global: true, Value: "seconds", Default: "60",
-		Doc: "longest time in which the backend takes nothing of a request, over HTTP/1.1; not the time for all of it",
+		Doc: "longest time in which the backend takes nothing of a request; not the time for all of it",
 	}
 	readTimeout = Key{
 		Name: "proxy-read-timeout", Global: true, Value: "seconds", Default: "60",

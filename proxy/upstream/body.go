@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fairlead-ingress/fairlead/proxy/http1"
 )
@@ -22,6 +23,7 @@ type sentBody struct {
 	settled bool // this is the last try
 	closed  bool // by the Transport
 	err     error
+	given   time.Time // when the latest Read returned, if there was no other since: see held
 }
 
 const (
@@ -36,13 +38,29 @@ func (b *sentBody) Read(p []byte) (int, error) {
 	if b.state.Load() != reading && !b.state.CompareAndSwap(whole, reading) && b.state.Load() != reading {
 		return 0, errDetached
 	}
+	b.mu.Lock()
+	b.given = time.Time{}
+	b.mu.Unlock()
 	n, err := b.source.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if err != nil && err != io.EOF {
-		b.mu.Lock()
 		b.err = err
-		b.mu.Unlock()
+	} else {
+		b.given = time.Now()
 	}
 	return n, err
+}
+
+// held is how long the Transport has had what it was given and not asked for more: it waits for the
+// endpoint, unless that was all.
+func (b *sentBody) held() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.given.IsZero() {
+		return 0
+	}
+	return time.Since(b.given)
 }
 
 // readError returns the error that a Read returned, nil for io.EOF.
@@ -137,6 +155,8 @@ func (b *receivedBody) classify(err error) error {
 	switch {
 	case errors.Is(err, http1.ErrSilent) || errors.Is(ended, http1.ErrSilent):
 		return &Error{b.attempt.Endpoint.address, ReadTimeout, http1.ErrSilent}
+	case errors.Is(ended, http1.ErrSendTimeout):
+		err = http1.ErrSendTimeout
 	case ended != nil:
 		return ended
 	case errors.Is(err, context.Canceled):

@@ -25,8 +25,7 @@ type Hooks struct {
 	// ConnectTimeout limits what comes before the request can be written, for each attempt.
 	// Zero: that of the Options.
 	ConnectTimeout time.Duration
-	// SendTimeout limits how long an endpoint that speaks HTTP/1.1 may take no byte of the
-	// request. Zero: 60 s.
+	// SendTimeout limits how long an endpoint may take no byte of the request. Zero: 60 s.
 	SendTimeout time.Duration
 	// ReadTimeout limits the wait from the last byte of the request to the last byte of the
 	// response's head, and for the next byte of its body. Zero: what the Options say of each.

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"github.com/fairlead-ingress/fairlead/proxy/http1"
 	"github.com/fairlead-ingress/fairlead/proxy/proxytest"
@@ -48,6 +51,89 @@ func TestHooksAbandoned(t *testing.T) {
 			}
 			<-gone
 		}
+	}
+}
+
+// windowless is a backend of HTTP/2 that opens no window beyond the first 64 KiB. If begins, it answers at
+// once with the head of a response.
+func windowless(begins bool) *proxytest.Backend {
+	return &proxytest.Backend{Raw: func(c *net.TCPConn) {
+		if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
+			return
+		}
+		framer := http2.NewFramer(c, c)
+		if framer.WriteSettings() != nil {
+			return
+		}
+		for {
+			frame, err := framer.ReadFrame()
+			if err != nil {
+				return
+			}
+			if s, ok := frame.(*http2.SettingsFrame); ok && !s.IsAck() {
+				_ = framer.WriteSettingsAck()
+			}
+			if h, ok := frame.(*http2.HeadersFrame); ok && begins {
+				const status200 = "\x88" // of the static table of HPACK
+				_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: h.StreamID, BlockFragment: []byte(status200), EndHeaders: true})
+			}
+		}
+	}}
+}
+
+// TestSendTimeoutOverHTTP2: an endpoint that took no more of a body was waited for as long as the client did.
+func TestSendTimeoutOverHTTP2(t *testing.T) {
+	for _, begins := range []bool{false, true} {
+		p := newTestPool(t, Options{}, H2C, start(t, windowless(begins)).Addr())
+		req := request(t, "POST", "/", io.NopCloser(strings.NewReader(strings.Repeat("x", 1<<20))))
+		var a Attempts
+		status, _, err := doHooked(t, p, req, Hooks{SendTimeout: 100 * time.Millisecond}, &a)
+		want, code := ResponseTimeout, 504
+		if begins {
+			want, code = UpstreamReset, 502
+		}
+		wantReason(t, err, want, code)
+		if begins != (status == 200) || !errors.Is(err, http1.ErrSendTimeout) || a.Len() != 1 {
+			t.Errorf("begun %t: got %d, %v, %s", begins, status, err, show(&a))
+		}
+	}
+}
+
+// TestEndsWithoutWindow: an exchange whose response had begun, while more of its request was to be sent
+// than the endpoint had a window for, ended by nothing: neither by a silence nor by the client's leaving.
+func TestEndsWithoutWindow(t *testing.T) {
+	for reason, hooks := range map[string]Hooks{ReadTimeout: {ReadTimeout: time.Second}, ClientClosed: {}} {
+		p := newTestPool(t, Options{}, H2C, start(t, windowless(true)).Addr())
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		req := request(t, "POST", "/", io.NopCloser(strings.NewReader(strings.Repeat("x", 1<<20)))).WithContext(ctx)
+		resp, err := p.Do(req, hooks, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", reason, err)
+		}
+		if reason == ClientClosed {
+			cancel()
+		}
+		_, err = resp.Body.Read(make([]byte, 1))
+		if code, _ := Reason(err); code != reason {
+			t.Errorf("got %v, want %s", err, reason)
+		}
+		resp.Body.Close()
+	}
+}
+
+// A client that is slow to send is no fault of the endpoint.
+func TestSendTimeoutIsOfTheEndpoint(t *testing.T) {
+	b := start(t, &proxytest.Backend{Handler: proxytest.Echo("")})
+	p := newTestPool(t, Options{}, H2C, b.Addr())
+	body, client := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(client, "one")
+		<-time.After(time.Second)
+		_ = client.Close()
+	}()
+	if status, _, err := doHooked(t, p, request(t, "POST", "/", body), Hooks{SendTimeout: 300 * time.Millisecond}, nil); err != nil || status != 200 {
+		t.Errorf("got %d, %v, want 200", status, err)
 	}
 }
 

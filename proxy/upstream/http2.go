@@ -45,11 +45,15 @@ func (e *Endpoint) sendHTTP2(g *engine, req *http.Request, a *Attempts) (*http.R
 	if f := a.hooks.Interim; f != nil {
 		trace.Got1xxResponse = func(code int, h textproto.MIMEHeader) error { return t.relay(f, code, http.Header(h)) }
 	}
-	v := newVigil(req.Context(), &a.hooks)
+	v := newVigil(req.Context(), &a.hooks, t.body)
 	trace.WroteRequest = func(httptrace.WroteRequestInfo) { v.wrote(time.Now()) }
 	ctx := http1.WithDialTimeout(httptrace.WithClientTrace(v.ctx, trace), a.hooks.ConnectTimeout)
 	resp, err := g.http2.RoundTrip(e.outgoing(ctx, req, t))
-	v.answered()
+	if err != nil {
+		v.answered(nil)
+	} else {
+		v.answered(resp.Body)
+	}
 	t.endRelay()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -69,7 +73,7 @@ func (e *Endpoint) sendHTTP2(g *engine, req *http.Request, a *Attempts) (*http.R
 		t.body.settle()
 	}
 	resp.Request = req
-	v.body, resp.Body = resp.Body, v
+	resp.Body = v
 	a.body.ctx = v.ctx
 	return resp, nil
 }
@@ -153,8 +157,8 @@ func (t *try) gotFirstByte() {
 // judgeHTTP2 makes a result of an error of the Transport. t.mu is held.
 func (e *Endpoint) judgeHTTP2(ctx context.Context, t *try, err error) *result {
 	r := &result{at: answering, reused: t.reused}
-	if context.Cause(ctx) == http1.ErrHeadTimeout {
-		r.condition, r.err = OnTimeout, &Error{e.address, ResponseTimeout, http1.ErrHeadTimeout}
+	if cause := context.Cause(ctx); cause == http1.ErrHeadTimeout || cause == http1.ErrSendTimeout {
+		r.condition, r.err = OnTimeout, &Error{e.address, ResponseTimeout, cause}
 		return r
 	}
 	if r.err = contextError(ctx); r.err != nil {
