@@ -204,5 +204,6 @@ func (b *builder) host(key string, input HostRoutes) *host {
 			h.root.add(c.path, c.Route, &nodes)
 		}
 	}
+	slices.SortStableFunc(h.patterns, comparePatterns)
 	return h
 }

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"regexp"
 	"regexp/syntax"
-	"slices"
 	"strings"
 )
 
@@ -167,11 +166,11 @@ func comparePatterns(a, b patternRoute) int {
 	return cmp.Or(cmp.Compare(len(b.route.Path), len(a.route.Path)), strings.Compare(b.route.Path, a.route.Path))
 }
 
-// addPattern files a Route of type Regexp. One that does not compile matches nothing.
+// addPattern files a Route of type Regexp behind the others: they are to be sorted. One that does not
+// compile matches nothing.
 func (h *host) addPattern(r *Route) {
 	if p, err := ParsePattern(r.Path); err == nil {
 		h.patterns = append(h.patterns, patternRoute{p, r})
-		slices.SortStableFunc(h.patterns, comparePatterns)
 	}
 }
 

@@ -7,6 +7,10 @@ import (
 	"github.com/fairlead-ingress/fairlead/router"
 )
 
+// maxAliasRules bounds what the aliases of one Ingress come to: each has all the rules of a host, so that
+// one annotation could fill the memory.
+const maxAliasRules = 5000
+
 // alias notes the hosts that are served as the first of the Ingress's own.
 func (r *reader) alias() {
 	if len(r.policies.Aliases) == 0 {
@@ -18,15 +22,18 @@ func (r *reader) alias() {
 		r.report(AnnotationNoEffect, field, "server-alias has no effect here: the rules have no host, so they are for every host that has none of its own")
 		return
 	}
+	seen := make(map[string]struct{})
 	for _, name := range r.policies.Aliases {
 		host, err := canonicalHost(name)
 		if err != nil {
 			r.report(InvalidHost, field, "%w", err)
 			continue
 		}
-		if _, own := r.hostIndex[host]; own || host == "" || slices.Contains(r.aliases, host) {
+		_, own := r.hostIndex[host]
+		if _, twice := seen[host]; own || twice || host == "" {
 			continue
 		}
+		seen[host] = struct{}{}
 		r.aliased = r.hosts[i]
 		r.aliases = append(r.aliases, host)
 	}
@@ -57,6 +64,9 @@ func (hs *hosts) alias(h *host, rules *proxy.HostRules) (*proxy.HostRules, []Pro
 	of := hs.at(first.aliasOf).rules
 	if of == nil {
 		return rules, problems
+	}
+	if n := (first.aliasAt + 1) * len(of.Rules); n > maxAliasRules && first.aliasAt > 0 {
+		return rules, append(problems, first.notAlias("with it Ingress %s has aliases for %d rules, want %d at most", first.origin, n, maxAliasRules))
 	}
 	made := &proxy.HostRules{Host: h.name, Ciphers: of.Ciphers, Rules: make([]*proxy.Rule, len(of.Rules))}
 	for i, rule := range of.Rules {

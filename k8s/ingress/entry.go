@@ -80,6 +80,11 @@ type reader struct {
 	fixed proxy.Answer
 	// The places of hosts and references in their lists.
 	hostIndex map[string]struct{}
+	meant     map[string]fact // means by host; see own
+	// tlsHosts are those of the TLS sections, and tlsForAll says that one is for all hosts; see hasTLS. Nil
+	// until somebody asks.
+	tlsHosts  map[string]struct{}
+	tlsForAll bool
 	refIndex  map[upstream.Key]int
 }
 
@@ -132,9 +137,9 @@ func (r *reader) divide() {
 			p.twin = twin
 		}
 	}
-	for _, alias := range r.aliases {
+	for i, alias := range r.aliases {
 		if p := at(alias); p.aliasOf == "" {
-			p.aliasOf = r.aliased
+			p.aliasOf, p.aliasAt = r.aliased, i
 		}
 	}
 	for _, host := range r.asked {

@@ -104,12 +104,13 @@ func (r *reader) factsOf(host string) fact {
 
 // own returns those of a host that are of the Ingress itself.
 func (r *reader) own(host string) fact {
-	for _, f := range r.means {
-		if f.host == host {
-			return f.fact
+	if r.meant == nil && len(r.means) > 0 {
+		r.meant = make(map[string]fact, len(r.means))
+		for _, f := range r.means {
+			r.meant[f.host] = f.fact
 		}
 	}
-	return 0
+	return r.meant[host]
 }
 
 // pattern makes the path of a rule a regular expression, where the Ingress asks for it or the host

@@ -18,7 +18,9 @@ type part struct {
 	alternatives []*proxy.Rule
 	twin         *proxy.Rule // a redirect, if no Ingress has rules for the host; may be nil
 	// aliasOf is the host as which this one is served, if no Ingress has rules for it; may be empty.
+	// aliasAt is its place among the aliases of the Ingress.
 	aliasOf string
+	aliasAt int
 }
 
 // member is an Ingress that has a part in a host.

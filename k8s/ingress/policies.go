@@ -122,17 +122,19 @@ func (r *reader) hasTLS(host string) bool {
 	if r.orders() && canBeIssued(host) {
 		return true
 	}
-	for _, section := range r.ingress.Spec.TLS {
-		if len(section.Hosts) == 0 {
-			return true
-		}
-		for _, name := range section.Hosts {
-			if h, err := canonicalHost(name); err == nil && h == host {
-				return true
+	if r.tlsHosts == nil {
+		r.tlsHosts = make(map[string]struct{})
+		for _, section := range r.ingress.Spec.TLS {
+			r.tlsForAll = r.tlsForAll || len(section.Hosts) == 0
+			for _, name := range section.Hosts {
+				if h, err := canonicalHost(name); err == nil {
+					r.tlsHosts[h] = struct{}{}
+				}
 			}
 		}
 	}
-	return false
+	_, named := r.tlsHosts[host]
+	return named || r.tlsForAll
 }
 
 // appRoot gives requests for exactly "/" to the redirect, on each host of the Ingress. An Exact
@@ -165,18 +167,21 @@ func (r *reader) slashes() {
 	if r.policies.Slash != policy.SlashAdded || r.fixed != (proxy.Answer{}) {
 		return
 	}
+	type address struct{ host, path string }
+	served := make(map[address]struct{}, len(r.rules))
+	for _, rule := range r.rules {
+		served[address{rule.Host, rule.Path}] = struct{}{}
+	}
 	for _, rule := range slices.Clone(r.rules) {
 		path := strings.TrimSuffix(rule.Path, "/")
-		if rule.PathType != router.Exact || path == rule.Path || path == "" || r.serves(rule.Host, path) {
+		without := address{rule.Host, path}
+		if _, taken := served[without]; rule.PathType != router.Exact || path == rule.Path || path == "" || taken {
 			continue
 		}
+		served[without] = struct{}{}
 		set := policy.Set{Quirks: r.policies.Quirks, HSTS: r.policies.HSTS, Slash: policy.SlashAlways, Blocking: r.policies.Blocking, NotLogged: r.policies.NotLogged}
 		r.add(&proxy.Rule{Host: rule.Host, Path: path, PathType: router.Exact, Answer: noRoute, Policies: r.hostPolicies(rule.Host, set)})
 	}
-}
-
-func (r *reader) serves(host, path string) bool {
-	return slices.ContainsFunc(r.rules, func(rule *proxy.Rule) bool { return rule.Host == host && rule.Path == path })
 }
 
 // errorPages says where the errors of a rule are answered.

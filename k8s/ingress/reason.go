@@ -120,7 +120,7 @@ func Reasons() []ReasonDoc {
 		{Reason: HostClosed, Doc: "Another Ingress of the host guards it as a whole by an annotation that cannot be honoured: every request for the host is answered 503."},
 		{Reason: TranslationPanicked, Doc: "The Ingress made the controller panic, which is no mistake of its author: nothing of it is served."},
 		{Reason: CanaryNotServed, Doc: "The Ingress is a canary that gets no requests: no other Ingress of its namespace has the host, path and path type, an older canary has them, it guards access otherwise, or the annotation is not valid."},
-		{Reason: AliasNotServed, Doc: "A host of server-alias has rules of an Ingress, or is the alias of another host by an older one: it is not served as the host of the rules."},
+		{Reason: AliasNotServed, Doc: "A host of server-alias has rules of an Ingress, or is the alias of another host by an older one, or the aliases of its Ingress have more than 5,000 rules with it: it is not served as the host of the rules."},
 	}
 	for i := range docs {
 		docs[i].Severity = docs[i].Reason.severity()

@@ -26,7 +26,7 @@ func (r *reader) redirectTwins() {
 		} else {
 			to := *r.policies.WWW
 			to.Host = host
-			rule.Policies = r.hostPolicies(twin, policy.Set{Quirks: r.policies.Quirks, WWW: &to, Blocking: r.policies.Blocking, NotLogged: r.policies.NotLogged})
+			rule.Policies = &policy.Set{Quirks: r.policies.Quirks, WWW: &to, Blocking: r.policies.Blocking, NotLogged: r.policies.NotLogged} // no two hosts' are equal
 		}
 		r.twins = append(r.twins, rule)
 	}

@@ -7,7 +7,7 @@ import (
 
 var serverAlias = Key{
 	Name: "server-alias", Class: Routing, Value: "hosts, separated by commas",
-	Doc: "more hosts that are served as the first host of the rules, by the rules of all its Ingresses; not where an Ingress has rules for them",
+	Doc: "more hosts that are served as the first host of the rules, by the rules of all its Ingresses; not where an Ingress has rules for them, nor beyond 5,000 rules for all of them",
 }
 
 var errAliasPattern = errors.New("regular expressions are not supported, want hosts")
