@@ -188,3 +188,32 @@ func TestAliasKnowsTheHostOfItsRules(t *testing.T) {
 		t.Errorf("%d rules, want both for both hosts", n)
 	}
 }
+
+// What a client says does not choose another question: a value that would be a dot segment of auth-url
+// denies, and fields that auth-proxy-set-headers says are not the client's in any spelling.
+func TestClientsChooseNoOtherQuestion(t *testing.T) {
+	var asked []string
+	var fields http.Header
+	auth := &proxytest.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked, fields = append(asked, r.RequestURI), r.Header.Clone()
+		if strings.HasPrefix(r.URL.Path, "/tenants/") {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	})}
+	proxytest.Start(t, auth)
+	l := newLive(t, "kind: ConfigMap\nmetadata: {namespace: shop, name: set}\ndata: {X-Zone: eu, X-Admin: ''}\n", nil)
+	l.add("spec", "a", "a.example", "/", map[string]string{"auth-url": auth.URL() + "/tenants/$arg_tenant/healthz"})
+	l.add("spec", "b", "b.example", "/", map[string]string{"auth-url": auth.URL(), "auth-proxy-set-headers": "set"})
+	l.serve()
+	for query, want := range map[string]int{"tenant=x": 403, "tenant=../..": 403, "tenant=..": 500, "tenant=.": 500, "tenant=%2e%2e": 403} {
+		if resp := l.ask("GET", "http://a.example/?"+query, ""); resp.StatusCode != want {
+			t.Errorf("%s: %d, want %d; asked for %q", query, resp.StatusCode, want, asked)
+		}
+	}
+	if resp := l.ask("GET", "http://b.example/", "", "X_Zone: us", "X-Zone: us", "X.Admin: yes", "X-Admin: yes", "X-Other: 1"); resp.StatusCode != http.StatusOK {
+		t.Fatal(resp.StatusCode)
+	}
+	if fields.Get("X-Zone") != "eu" || fields.Get("X-Other") != "1" || fields["X_zone"] != nil || fields["X.admin"] != nil || fields["X-Admin"] != nil {
+		t.Errorf("the service is told %v", fields)
+	}
+}

@@ -38,6 +38,8 @@ type authHandler struct {
 	keyspace  string // of what is kept of the service's answers
 }
 
+var errDots = errors.New("a value of the request makes a dot segment of its path, which would ask for something else")
+
 // authTimeout bounds how long a service may think. A service that is slower denies.
 const authTimeout = 60 * time.Second
 
@@ -155,8 +157,11 @@ func (h *authHandler) ask(w http.ResponseWriter, r *http.Request) (*http.Respons
 	if err != nil {
 		return nil, err
 	}
+	if _, fixed := h.url.fixed(); !fixed && hasDotSegment(req.URL.EscapedPath()) {
+		return nil, errDots
+	}
 	for name, values := range r.Header {
-		if !endsHere(name) {
+		if !endsHere(name) && !slices.ContainsFunc(h.auth.Send, func(f Field) bool { return SameField(f.Name, name) }) {
 			req.Header[name] = values
 		}
 	}
