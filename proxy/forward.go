@@ -218,8 +218,8 @@ func (f *forwarder) failed(w http.ResponseWriter, r *http.Request, body *request
 		w.Header().Set("Connection", "close")
 		fail(w, r, http.StatusRequestTimeout, "body-timeout", fault)
 		return
-	case r.Context().Err() != nil:
-		x.Reason, x.Err = "client-aborted", err
+	case r.Context().Err() != nil || clientLeft(fault):
+		x.ClientAborted, x.Reason, x.Err = true, "client-aborted", err
 		panic(http.ErrAbortHandler)
 	case errors.Is(fault, policy.ErrBodyTooLarge):
 		if x.Rule != nil && x.Rule.Policies != nil && x.Rule.Policies.Quirks.Has(policy.QuirkBodyLimit) {

@@ -281,7 +281,7 @@ func (p *Proxy) finish(w *responseWriter, r *http.Request, panicked any) (abort 
 		}
 	}
 	switch {
-	case x.Status == 0 && r.Context().Err() != nil:
+	case x.Status == 0 && (x.ClientAborted || r.Context().Err() != nil):
 		x.Status, x.ClientAborted = StatusClientClosedRequest, true
 		if x.Reason == "" {
 			x.Reason = "client-aborted"

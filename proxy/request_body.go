@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fairlead-ingress/fairlead/proxy/http1"
@@ -142,4 +143,19 @@ func (b *requestBody) failure() error {
 		return nil
 	}
 	return b.err
+}
+
+// clientLeft reports whether a body has ended early because its client is gone, and not for what it
+// has sent. One that has closed its side alone is gone too, as it is while it waits for a response.
+func clientLeft(err error) bool {
+	if err == nil {
+		return false
+	}
+	for _, gone := range [...]error{io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, syscall.ETIMEDOUT} {
+		if errors.Is(err, gone) {
+			return true
+		}
+	}
+	// http2 has no name for it, and tells the body before the request's context.
+	return err.Error() == "client disconnected"
 }

@@ -39,7 +39,7 @@ func outcomeOf(err error) outcome {
 		return reset
 	case upstream.ResponseTimeout, upstream.RequestTimeout:
 		return timedOut
-	case upstream.ClientClosed:
+	case upstream.ClientClosed, upstream.RequestBodyFailed:
 		return canceled
 	}
 	return failedOther
