@@ -109,7 +109,7 @@ func (p *issuing) want(issues []ingress.Issue) {
 	}
 	p.last, p.named = issues, make([]issuer.Host, len(issues))
 	for i, issue := range issues {
-		p.named[i] = issuer.Host{Name: issue.Host, Directory: issue.Directory, Failed: issue.Failed}
+		p.named[i] = issuer.Host{Name: issue.Host, Directory: issue.Directory, Failed: issue.Failed, Owner: issue.Namespace}
 		if issue.Certificate != nil {
 			p.named[i].Leaf = issue.Certificate.Leaf
 		}

@@ -61,6 +61,8 @@ type Issue struct {
 	Directory   string
 	// Failed says that the last try to order one has failed, and is recorded.
 	Failed bool
+	// Namespace is of the Ingress that it is ordered for.
+	Namespace string
 }
 
 // issueHost is a host of an Ingress that certificates are ordered for.
@@ -216,7 +218,7 @@ func (j *judgement) issuedClaim(h *issueHost, have issuedSecrets) claim {
 
 // issue is what the claim, which is of what is issued, orders.
 func (c *hostClaim) issue() Issue {
-	return Issue{Host: c.host, Certificate: c.certificate, Directory: c.directory, Failed: c.failed}
+	return Issue{Host: c.host, Certificate: c.certificate, Directory: c.directory, Failed: c.failed, Namespace: c.object.Namespace}
 }
 
 // setIssue keeps issues. An Issue without host is none.

@@ -7,6 +7,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"slices"
@@ -27,6 +28,8 @@ type Host struct {
 	// Failed says that a try that failed is known to be recorded. When the record goes, as
 	// somebody has deleted it, the host is looked at at once.
 	Failed bool
+	// Owner is whose it is: hosts of different owners take turns.
+	Owner string
 }
 
 // Challenge is one that is about to be validated.
@@ -128,6 +131,7 @@ type target struct {
 	running  bool
 	retry    bool // what runs is one after a failure
 	unwanted bool // it goes when it no longer runs
+	place    int  // among those of its owner, in the last inTurn
 }
 
 // result is what came of one look at a host.
@@ -142,6 +146,8 @@ func (i *Issuer) Run(ctx context.Context) {
 	i.init()
 	targets := make(map[string]*target)
 	results := make(chan result)
+	turns := make(map[string]int) // of an Owner: how many looks had begun when the last one of a host of its began
+	begun := 0
 	var running, retrying int
 	sweep := i.now()
 	timer := time.NewTimer(0)
@@ -178,7 +184,7 @@ func (i *Issuer) Run(ctx context.Context) {
 			}()
 		}
 		next := now.Add(clockCheck)
-		for _, t := range dueFirst(targets) {
+		for _, t := range inTurn(targets, turns) {
 			if t.due.After(now) {
 				if t.due.Before(next) {
 					next = t.due
@@ -190,6 +196,8 @@ func (i *Issuer) Run(ctx context.Context) {
 			}
 			t.running, t.retry = true, t.Failed
 			running++
+			begun++
+			turns[t.Owner] = begun
 			if t.retry {
 				retrying++
 			}
@@ -200,23 +208,36 @@ func (i *Issuer) Run(ctx context.Context) {
 	}
 }
 
-// dueFirst returns those that are not looked at now, in order of their time, but those whose last
-// try has failed after all others.
-func dueFirst(targets map[string]*target) []*target {
+// inTurn returns those that are not looked at now in the order that they are to be: those whose last try
+// has failed after all others, then the first of each owner before the second of any, and of owners that
+// who had his turn, by turns, the longest ago. An owner's own are in order of their time. So whoever has
+// thousands of hosts, while an authority makes some hundreds of orders in hours, holds no other up.
+func inTurn(targets map[string]*target, turns map[string]int) []*target {
 	list := make([]*target, 0, len(targets))
 	for _, t := range targets {
 		if !t.running {
 			list = append(list, t)
 		}
 	}
-	slices.SortFunc(list, func(a, b *target) int {
+	slices.SortFunc(list, func(a, b *target) int { return a.due.Compare(b.due) })
+	type queue struct {
+		owner  string
+		failed bool
+	}
+	queued := make(map[queue]int)
+	for _, t := range list {
+		q := queue{t.Owner, t.Failed}
+		t.place = queued[q]
+		queued[q]++
+	}
+	slices.SortStableFunc(list, func(a, b *target) int {
 		if a.Failed != b.Failed {
 			if a.Failed {
 				return 1
 			}
 			return -1
 		}
-		return a.due.Compare(b.due)
+		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(turns[a.Owner], turns[b.Owner]))
 	})
 	return list
 }

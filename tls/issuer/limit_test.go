@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -99,4 +100,60 @@ func TestRetriesLeaveRoom(t *testing.T) {
 	})
 	cancel()
 	<-ended
+}
+
+// TestOwnersTakeTurns: who has more hosts than an authority makes orders for in hours holds no other up.
+func TestOwnersTakeTurns(t *testing.T) {
+	a, m := newFakeAuthority(t), newMemory()
+	i := newIssuer(t, a, m)
+	hold := make(chan struct{})
+	i.Visible = func(ctx context.Context, c Challenge) {
+		if c.Host != "modest.example" {
+			select {
+			case <-hold:
+			case <-ctx.Done():
+			}
+		}
+	}
+	hosts := make([]Host, 5*atOnce)
+	for n := range hosts {
+		hosts[n] = Host{Name: fmt.Sprintf("h%d.example", n), Owner: "greedy"}
+	}
+	i.Want(slices.Clone(hosts))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); i.Run(ctx) }()
+	eventually(t, "as many orders as there may be", func() bool { return a.count("authz") == atOnce })
+	i.Want(append(hosts, Host{Name: "modest.example", Owner: "modest"}))
+	hold <- struct{}{}
+	eventually(t, "the one host of another owner", func() bool { return m.have(KindCertificate, "modest.example") != nil })
+	if n := a.count("order"); n > atOnce+2 { // its own, and the one that came after it
+		t.Errorf("%d orders, want that the other owner's is the next", n)
+	}
+	cancel()
+	<-ended
+}
+
+// TestInTurn: the first of each owner, and of failures all after everything else.
+func TestInTurn(t *testing.T) {
+	now := time.Now()
+	targets := make(map[string]*target)
+	for name, h := range map[string]struct {
+		owner  string
+		failed bool
+		due    time.Duration
+	}{
+		"a1": {"a", false, 1}, "a2": {"a", false, 2}, "a3": {"a", false, 3}, "b1": {"b", false, 9}, "b2": {"b", false, 10}, "c1": {"c", false, 99},
+		"af": {"a", true, 0}, "bf": {"b", true, 0},
+	} {
+		targets[name] = &target{Host: Host{Name: name, Owner: h.owner, Failed: h.failed}, due: now.Add(h.due)}
+	}
+	targets["running"] = &target{Host: Host{Name: "running", Owner: "d"}, running: true}
+	var got []string
+	for _, t := range inTurn(targets, map[string]int{"a": 7, "b": 3}) {
+		got = append(got, t.Name)
+	}
+	if want := []string{"c1", "b1", "a1", "b2", "a2", "a3", "bf", "af"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
 }
