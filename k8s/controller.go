@@ -85,6 +85,7 @@ type Controller struct {
 	panics      map[string]struct{} // those that were logged
 	holdUntil   time.Time
 	translate   func(*ingress.Snapshot) *ingress.Result // Translator.Translate, but for tests
+	now         func() time.Time                        // time.Now, but for tests
 }
 
 // Update is one completed change. All but Since, Took, Swapped, Endpoints and Err describe the
@@ -177,12 +178,15 @@ func (c *Controller) begin() {
 	if c.translate == nil {
 		c.translate = c.Translator.Translate
 	}
+	if c.now == nil {
+		c.now = time.Now
+	}
 }
 
 // step does what can be done now. It returns the time after which it must be called again
 // though nothing is notified; zero for never.
 func (c *Controller) step() time.Duration {
-	if c.config && c.plan.expired() {
+	if c.config && c.plan.outdated(c.now()) {
 		c.changes.notify(types.NamespacedName{})
 	}
 	hold := time.Until(c.holdUntil)
@@ -194,7 +198,9 @@ func (c *Controller) step() time.Duration {
 			return 0 // the Source notifies when it is loaded
 		}
 		start := time.Now()
-		c.full(s, pending.full)
+		if !c.full(s, pending.full) && c.config {
+			c.endpoints(pending.services) // which the table that was not made would have had
+		}
 		end := time.Now()
 		hold = max(c.HoldOff, end.Sub(start))
 		c.holdUntil = end.Add(hold)
@@ -205,17 +211,19 @@ func (c *Controller) step() time.Duration {
 	case c.changes.wantsFull():
 		return max(hold, time.Microsecond)
 	case c.config && !c.plan.result.Until.IsZero():
-		return min(max(time.Until(c.plan.result.Until), time.Second), clockCheck)
+		return min(max(c.plan.result.Until.Sub(c.now()), time.Second), clockCheck)
+	case c.config:
+		return clockCheck
 	}
 	return 0
 }
 
-// clockCheck is how often the clock is looked at when something is to happen at a certain
-// time: a timer does not notice that the clock was set.
+// clockCheck is how often the clock is looked at: a timer does not notice that it was set. A certificate
+// that has expired by a clock that went ahead is one to serve when that is put right.
 const clockCheck = 10 * time.Minute
 
-// full makes a table of s.
-func (c *Controller) full(s *ingress.Snapshot, since time.Time) {
+// full makes a table of s, and reports whether that went well.
+func (c *Controller) full(s *ingress.Snapshot, since time.Time) bool {
 	start := time.Now()
 	first := !c.config
 	c.countReplicas(s)
@@ -232,7 +240,7 @@ func (c *Controller) full(s *ingress.Snapshot, since time.Time) {
 	if err != nil {
 		c.panicked(err)
 		c.update(Update{Since: since, Took: took, Err: err})
-		return
+		return false
 	}
 	level := zap.DebugLevel
 	if first {
@@ -244,6 +252,7 @@ func (c *Controller) full(s *ingress.Snapshot, since time.Time) {
 	}
 	c.ready.Store(true)
 	c.update(Update{Since: since, Took: took, Swapped: swapped})
+	return true
 }
 
 // install makes p live. Make before break: the pools are filled and the certificates stored

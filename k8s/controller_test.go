@@ -235,6 +235,71 @@ func TestUntil(t *testing.T) {
 	}
 }
 
+// TestClockIsSetBack: a clock that went ahead when a table was made, as of a machine that has just
+// begun, is put right later, and no object changes. What had expired by it is looked at again.
+func TestClockIsSetBack(t *testing.T) {
+	b := newBench(t)
+	translated := 0
+	b.translate = func(s *ingress.Snapshot) *ingress.Result {
+		translated++
+		return b.Translator.Translate(s)
+	}
+	clock := time.Now()
+	b.now = func() time.Time { return clock }
+	b.source.snapshot = parse(t, class+app("a"))
+	b.begin()
+	b.changes.notify(everything())
+	if wait := b.step(); wait <= 0 || wait > clockCheck {
+		t.Errorf("the clock is looked at in %v, want at least every %v", wait, clockCheck)
+	}
+	clock = clock.Add(time.Hour)
+	b.step()
+	if translated != 1 {
+		t.Errorf("%d translations, want none by an hour alone", translated)
+	}
+	b.holdUntil = time.Time{}
+	clock = clock.AddDate(-1, 0, 0)
+	b.step()
+	if translated != 2 {
+		t.Errorf("%d translations, want another one by a clock that was set back", translated)
+	}
+	b.holdUntil = time.Time{}
+	if b.step(); translated != 2 {
+		t.Errorf("%d translations of the same", translated)
+	}
+}
+
+// TestEndpointsThoughTheTableFails: what makes a new table impossible is no reason to go on sending
+// requests to endpoints that went at the same time.
+func TestEndpointsThoughTheTableFails(t *testing.T) {
+	one, two := proxytest.Start(t, backend("one")), proxytest.Start(t, backend("two"))
+	b := newBench(t)
+	b.translate = func(s *ingress.Snapshot) *ingress.Result {
+		if len(s.Ingresses) == 2 {
+			panic("two")
+		}
+		return b.Translator.Translate(s)
+	}
+	b.source.snapshot = parse(t, class+app("a")+endpoints("a", one))
+	b.begin()
+	b.changes.notify(everything())
+	b.step()
+	if _, name := b.get(t, "a.example"); name != "one" {
+		t.Fatalf("backend %q, want one", name)
+	}
+	b.source.snapshot = parse(t, class+app("a")+app("b")+endpoints("a", two))
+	b.holdUntil = time.Time{}
+	b.changes.notify(everything())
+	b.changes.notify(service("a"))
+	b.step()
+	if u := b.seen(); !slices.ContainsFunc(u, func(u Update) bool { return u.Err != nil }) {
+		t.Fatal("the table was made")
+	}
+	if _, name := b.get(t, "a.example"); name != "two" {
+		t.Errorf("backend %q, want two", name)
+	}
+}
+
 func TestSourceFails(t *testing.T) {
 	b := newBench(t)
 	done := make(chan error, 1)

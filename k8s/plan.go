@@ -20,22 +20,24 @@ import (
 
 // plan is a Snapshot with what it was made into.
 type plan struct {
+	made      time.Time // as the clock said
 	snapshot  *ingress.Snapshot
 	result    *ingress.Result
 	table     *proxy.Table
 	conflicts []router.Conflict
 }
 
-// expired reports whether the result would be another by now though no object changed.
-func (p *plan) expired() bool {
-	return !p.result.Until.IsZero() && !time.Now().Before(p.result.Until)
+// outdated reports whether the result would be another by now though no object changed: its time is
+// over, or the clock was set back, and what had ended then may not have ended now.
+func (p *plan) outdated(now time.Time) bool {
+	return now.Round(0).Before(p.made) || !p.result.Until.IsZero() && !now.Before(p.result.Until)
 }
 
 // make translates and compiles s. The table is the live one when the configuration is the
 // same. The error is a panic.
 func (c *Controller) make(s *ingress.Snapshot) (p plan, err error) {
 	err = guard(func() {
-		p = plan{snapshot: s, result: c.translate(s)}
+		p = plan{made: c.now().Round(0), snapshot: s, result: c.translate(s)}
 		if c.config && equalConfig(c.plan.result.Config, p.result.Config) {
 			p.result.Config = c.plan.result.Config
 			p.table, p.conflicts = c.plan.table, c.plan.conflicts

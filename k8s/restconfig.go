@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -63,6 +64,20 @@ func ours(cfg *rest.Config, err error) (*rest.Config, error) {
 	cfg.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 	cfg.WarningHandler = rest.NoWarnings{}
 	return cfg, nil
+}
+
+// NewClients returns a client for everything, and one for leases alone. The rate that requests are limited
+// to is each one's own: an Ingress that names thousands of Secrets makes as many requests, and behind
+// those a Lease would not be renewed in time.
+func NewClients(cfg *rest.Config) (all, leases kubernetes.Interface, err error) {
+	for _, c := range []*kubernetes.Interface{&all, &leases} {
+		client, err := kubernetes.NewForConfig(cfg)
+		if err != nil {
+			return nil, nil, fmt.Errorf("API client: %w", err)
+		}
+		*c = client
+	}
+	return all, leases, nil
 }
 
 func userAgent() string {

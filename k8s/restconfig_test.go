@@ -1,10 +1,15 @@
 package k8s
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 )
 
 const testKubeconfig = `apiVersion: v1
@@ -117,4 +122,36 @@ func TestPod(t *testing.T) {
 	if PodName() == "" || PodNamespace() == "" {
 		t.Errorf("got %q and %q, want names of some kind", PodNamespace(), PodName())
 	}
+}
+
+// TestLeasesAreNotLimitedByObjects: however many requests for objects wait for their turn, one for a Lease
+// does not wait behind them.
+func TestLeasesAreNotLimitedByObjects(t *testing.T) {
+	a := newAPIServer(t)
+	all, leases, err := NewClients(&rest.Config{Host: a.URL, QPS: 0.001, Burst: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	waiting := make(chan error, 2)
+	for range cap(waiting) {
+		go func() {
+			_, err := all.CoreV1().Secrets("default").Get(ctx, "a", metav1.GetOptions{})
+			waiting <- err
+		}()
+	}
+	if err := <-waiting; !apierrors.IsNotFound(err) {
+		t.Fatalf("error %v, want that there is no Secret", err)
+	}
+	if _, err := leases.CoordinationV1().Leases("default").Get(t.Context(), "a", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("error %v, want that there is no Lease", err)
+	}
+	select {
+	case err := <-waiting:
+		t.Errorf("the second request did not wait: %v", err)
+	default:
+	}
+	cancel()
+	<-waiting
 }

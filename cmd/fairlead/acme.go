@@ -72,12 +72,12 @@ func (p *issuing) keptIn(s settings, client kubernetes.Interface, lease string) 
 }
 
 // leader runs the Issuer in the one replica that has the Lease.
-func (p *issuing) leader(s settings, client kubernetes.Interface, lease string, log *zap.Logger) func(context.Context) {
+func (p *issuing) leader(s settings, leases kubernetes.Interface, lease string, log *zap.Logger) func(context.Context) {
 	if s.disableLeaderElection {
 		return p.Run
 	}
 	l := &k8s.Leader{
-		Client: client, Namespace: s.acme.storedIn(), Name: k8s.ACMELeaseName(lease), Identity: k8s.PodName(), TTL: s.electionTTL,
+		Client: leases, Namespace: s.acme.storedIn(), Name: k8s.ACMELeaseName(lease), Identity: k8s.PodName(), TTL: s.electionTTL,
 		Does: "orders certificates", Log: log.Named("acme"),
 	}
 	return func(ctx context.Context) {

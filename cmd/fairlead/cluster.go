@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"sync"
 	"time"
@@ -42,11 +41,10 @@ func newCluster(s settings, useKeys func(tickets.Keys), issue *issuing, log *zap
 	}
 	c := &cluster{log: log, clear: s.updateStatusOnShutdown}
 	config.Wrap(c.contact.Wrap)
-	client, err := kubernetes.NewForConfig(config)
+	client, leases, err := k8s.NewClients(config)
 	if err != nil {
-		return nil, fmt.Errorf("API client: %w", err)
+		return nil, err
 	}
-
 	c.client = client
 
 	class := s.controllerClass()
@@ -65,7 +63,7 @@ func newCluster(s settings, useKeys func(tickets.Keys), issue *issuing, log *zap
 	}
 	c.source = k8s.NewCluster(options)
 	if issue != nil {
-		issue.lead = issue.leader(s, client, lease, log)
+		issue.lead = issue.leader(s, leases, lease, log)
 		issue.Visible = issue.visible(&k8s.Peers{
 			Service: s.publish, Snapshot: c.source.Snapshot,
 			Opening: func(from netip.Addr) (string, bool) { return issue.opening(from) },
@@ -86,7 +84,7 @@ func newCluster(s settings, useKeys func(tickets.Keys), issue *issuing, log *zap
 	}
 	if !s.disableLeaderElection {
 		c.leader = &k8s.Leader{
-			Client: client, Namespace: k8s.PodNamespace(), Name: lease, Identity: k8s.PodName(), TTL: s.electionTTL, Log: log.Named("leader"),
+			Client: leases, Namespace: k8s.PodNamespace(), Name: lease, Identity: k8s.PodName(), TTL: s.electionTTL, Log: log.Named("leader"),
 		}
 	}
 	return c, nil
