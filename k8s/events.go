@@ -1,10 +1,12 @@
 package k8s
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -127,6 +129,7 @@ type standing struct {
 	found bool
 	count int32 // how often it was written
 	seen  bool  // in the round at hand
+	place int   // among those of its namespace, in the last inTurn
 }
 
 // round writes the Events that are due and returns after what time to look again.
@@ -149,23 +152,42 @@ func (w *eventWriter) round(ctx context.Context, problems []ingress.Problem) tim
 	}
 	w.later = true
 	next := now.Add(eventRepeat)
+	var due []*standing
 	for key, s := range w.standing {
-		if !s.seen {
+		switch {
+		case !s.seen:
 			delete(w.standing, key)
-			continue
+		case !s.due.After(now):
+			due = append(due, s)
+		case s.due.Before(next):
+			next = s.due
 		}
-		if !s.due.After(now) {
-			if ctx.Err() != nil || !w.limit.TryAccept() {
-				next = now.Add(time.Second / eventRate)
-				continue
-			}
-			s.due = time.Now().Add(w.write(ctx, s))
+	}
+	for _, s := range inTurn(due) {
+		if ctx.Err() != nil || !w.limit.TryAccept() {
+			next = now.Add(time.Second / eventRate)
+			break
 		}
-		if s.due.Before(next) {
+		if s.due = time.Now().Add(w.write(ctx, s)); s.due.Before(next) {
 			next = s.due
 		}
 	}
 	return max(time.Until(next), time.Millisecond)
+}
+
+// inTurn sorts Events to write: the first of each namespace before the second of any, so that who makes
+// thousands of mistakes keeps nobody's from being told.
+func inTurn(due []*standing) []*standing {
+	slices.SortFunc(due, func(a, b *standing) int {
+		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.event.Name, b.event.Name))
+	})
+	places := make(map[string]int)
+	for _, s := range due {
+		s.place = places[s.event.Namespace]
+		places[s.event.Namespace]++
+	}
+	slices.SortStableFunc(due, func(a, b *standing) int { return cmp.Compare(a.place, b.place) })
+	return due
 }
 
 // write writes the Event of s and returns after what time to do so again.

@@ -182,6 +182,27 @@ func TestManyEvents(t *testing.T) {
 	}
 }
 
+// TestEventsOfManyMistakes: who makes thousands of mistakes keeps nobody's from being told.
+func TestEventsOfManyMistakes(t *testing.T) {
+	a := newAPIServer(t)
+	e := writeEvents(t, a, quick)
+	problems := make([]ingress.Problem, 20*eventBurst)
+	for i := range problems {
+		problems[i] = mistake(fmt.Sprintf("n-%d", i), "R", "one")
+		problems[i].Object.Namespace = "greedy"
+	}
+	modest := mistake("modest", "R", "one")
+	modest.Object.Namespace = "modest"
+	e.Update(append(problems, modest))
+	told := func() bool {
+		return slices.ContainsFunc(a.list("events"), func(e map[string]any) bool { return at(e, "metadata", "namespace") == "modest" })
+	}
+	eventually(t, "the one of another namespace", told)
+	if n := len(a.list("events")); n > 2*eventBurst {
+		t.Errorf("it came after %d others", n-1)
+	}
+}
+
 func TestTruncate(t *testing.T) {
 	for _, test := range []struct {
 		s    string

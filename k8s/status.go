@@ -3,6 +3,7 @@ package k8s
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"sync"
 	"time"
 
@@ -170,6 +171,10 @@ func (w *statusWriter) look() {
 	}
 	w.mu.Lock()
 	w.wanted = wanted
+	maps.DeleteFunc(w.records, func(name types.NamespacedName, _ *writeRecord) bool {
+		_, exists := w.Cluster.statuses.get(name)
+		return !exists
+	})
 	w.mu.Unlock()
 	w.Cluster.statuses.each(func(name types.NamespacedName, live liveStatus) {
 		if wanted.differs(name, live) {

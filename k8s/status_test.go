@@ -9,6 +9,8 @@ import (
 	"time"
 
 	netv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 )
 
 // publishing is a Status that writes, for a Cluster that reads.
@@ -223,5 +225,21 @@ func TestOwnWritesAreBounded(t *testing.T) {
 	}
 	if wait := r.mayWrite(begin.Add(61*time.Second), liveStatus{ours: true}); wait != 0 {
 		t.Errorf("after a minute it still has to wait %v", wait)
+	}
+}
+
+// TestStatusForgetsWhatIsGone: what is known of the writes to an Ingress goes with it, as previews of
+// branches come and go for as long as a replica leads.
+func TestStatusForgetsWhatIsGone(t *testing.T) {
+	a := newAPIServer(t)
+	a.apply(t, class+app("a"))
+	p := publish(t, a, Addresses{Fixed: []string{"192.0.2.1"}})
+	p.translated()
+	w := &statusWriter{Status: p.Status, records: map[types.NamespacedName]*writeRecord{service("a"): {}, service("gone"): {}}}
+	w.delayed = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[types.NamespacedName]{})
+	defer w.delayed.ShutDown()
+	w.look()
+	if len(w.records) != 1 || w.records[service("a")] == nil {
+		t.Errorf("%d records, want that of a alone", len(w.records))
 	}
 }
