@@ -375,11 +375,27 @@ func (c *Cluster) isLoaded() bool {
 	return c.named.answered() && c.ownConfigMaps.answered()
 }
 
-// anyMirror is a mirror of whatever kind.
+// Missing returns the kinds for want of which there is no Snapshot yet, each with the error of the last try to
+// list its objects; nil while there was none.
+func (c *Cluster) Missing() map[string]error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	missing := make(map[string]error)
+	for _, m := range c.mirrors() {
+		if !m.isLoaded() && !m.mayDoWithout() {
+			kind, err := m.lastError()
+			missing[kind] = err
+		}
+	}
+	return missing
+}
+
+// anyMirror is a mirror of whatever kind. All but run is called with the cluster's lock held.
 type anyMirror interface {
 	run(ctx context.Context)
 	isLoaded() bool
 	mayDoWithout() bool
+	lastError() (kind string, err error)
 }
 
 func (c *Cluster) mirrors() []anyMirror {

@@ -48,8 +48,9 @@ type mirror[T object] struct {
 	// Guarded by the cluster's lock.
 
 	objects   map[types.NamespacedName]T
-	loaded    bool // objects is what the API server said once
-	forbidden bool // the last list was refused
+	loaded    bool  // objects is what the API server said once
+	forbidden bool  // the last list was refused
+	err       error // of the last list; nil when it succeeded
 	// The last list or watch failed, and that was logged.
 	listFailing, watchFailing bool
 }
@@ -135,6 +136,9 @@ func (m *mirror[T]) outcome(ctx context.Context, failing *bool, err error) {
 				log.Warn("objects cannot be read; those read before are kept", zap.Error(err))
 			}
 		}
+		if failing == &m.listFailing {
+			m.err = err
+		}
 		if failing == &m.listFailing && forbidden != m.forbidden {
 			m.forbidden = forbidden
 			m.cluster.settle()
@@ -153,6 +157,8 @@ func (m *mirror[T]) isDoneWithout() bool {
 }
 
 func (m *mirror[T]) isLoaded() bool { return m.loaded }
+
+func (m *mirror[T]) lastError() (kind string, err error) { return m.kind, m.err }
 
 // Add implements cache.ReflectorStore.
 func (m *mirror[T]) Add(obj any) error { return m.Update(obj) }

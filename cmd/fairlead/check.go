@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -57,6 +58,10 @@ is 1 when there are errors, 2 for a wrong command line.`,
 			m, err := manifest.Load(paths...)
 			if err != nil {
 				return err
+			}
+			if len(m.Snapshot().Ingresses) == 0 {
+				// Not an error, but whoever feeds it with nothing should not take the silence for praise.
+				fmt.Fprintf(c.ErrOrStderr(), "fairlead: no Ingress in %s: there are no routes to check\n", strings.Join(paths, ", "))
 			}
 			var live *ingress.Snapshot
 			var routes []routeChange

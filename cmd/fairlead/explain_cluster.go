@@ -1,13 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 	netv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -17,8 +21,12 @@ import (
 	"github.com/fairlead-ingress/fairlead/k8s/ingress"
 )
 
-// loadTime bounds how long a cluster may take to tell its objects.
-const loadTime = 30 * time.Second
+// loadTime bounds how long a cluster may take to tell its objects, and failTime how long it may refuse to:
+// whoever waits for an answer is better told.
+const (
+	loadTime = 30 * time.Second
+	failTime = 2 * time.Second
+)
 
 // clusterState reads a cluster once.
 func clusterState(ctx context.Context, s settings, c explain.Controller) (explain.State, func(), error) {
@@ -61,11 +69,17 @@ func clusterState(ctx context.Context, s settings, c explain.Controller) (explai
 		stop()
 		<-ended //nolint:errcheck // what was read is all that matters
 	}()
+	failing := time.NewTicker(failTime)
+	defer failing.Stop()
 	for source.Snapshot() == nil {
 		select {
 		case <-loaded:
+		case <-failing.C:
+			if err := unread(source.Missing()); err != nil {
+				return explain.State{}, nil, err
+			}
 		case <-ctx.Done():
-			return explain.State{}, nil, errors.New("cluster: its objects could not be read in " + loadTime.String())
+			return explain.State{}, nil, cmp.Or(unread(source.Missing()), errors.New("cluster: its objects could not be read in "+loadTime.String()))
 		}
 	}
 	snapshot := *source.Snapshot()
@@ -74,6 +88,26 @@ func clusterState(ctx context.Context, s settings, c explain.Controller) (explai
 	state, done := explain.Offline(&snapshot, s.translation(), nil)
 	state.Controller, state.OnlyNamespace = c, s.watchNamespace
 	return state, done, nil
+}
+
+// unread says why kinds could not be read: each that is refused, as somebody else has to grant these rights, else
+// the first, as what fails for one kind mostly fails for all. It is nil without an error.
+func unread(missing map[string]error) error {
+	var refused []error
+	var first error
+	for _, kind := range slices.Sorted(maps.Keys(missing)) {
+		switch err := missing[kind]; {
+		case err == nil:
+		case apierrors.IsForbidden(err):
+			refused = append(refused, fmt.Errorf("cluster: %w", err))
+		case first == nil:
+			first = fmt.Errorf("cluster: %s: %w", kind, err)
+		}
+	}
+	if len(refused) > 0 {
+		return errors.Join(refused...)
+	}
+	return first
 }
 
 // readAround lists what lies around what is served, in one namespace or, if it is empty, in all,

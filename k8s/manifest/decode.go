@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	netv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kjson "sigs.k8s.io/json"
 
@@ -203,9 +204,9 @@ func (r *objectReader) explain(k kind, n *yaml.Node, err error) (line int, path 
 	}
 	i := r.encoder.at(int(wrong.Offset))
 	node, path := resolve(r.encoder.marks[i].node), r.encoder.path(i)
-	if !strings.HasPrefix(indexes.ReplaceAllString(path, ""), wrong.Field) {
+	if field := embedded.ReplaceAllString(wrong.Field, ""); !strings.HasPrefix(indexes.ReplaceAllString(path, ""), field) {
 		// The offset is one within a value that decodes itself, as an IntOrString does.
-		return lineOf(n, wrong.Field), wrong.Field, named(wrong.Field, "cannot be of type "+wrong.Value)
+		return lineOf(n, field), field, named(field, "cannot be of type "+wrong.Value)
 	}
 	got := nodeKind(node)
 	if k.name == "Secret" && node.Kind == yaml.ScalarNode {
@@ -214,14 +215,25 @@ func (r *objectReader) explain(k kind, n *yaml.Node, err error) (line int, path 
 		got = "a " + kind
 	}
 	text := fmt.Sprintf("wanted %s, got %s", goKind(wrong.Type), got)
-	if wrong.Type.Kind() == reflect.String && node.Kind == yaml.ScalarNode {
+	switch {
+	case wrong.Type.Kind() == reflect.String && node.Kind == yaml.ScalarNode:
 		text += "; put it in quotes"
+	case wrong.Type == reflect.TypeFor[netv1.ServiceBackendPort]() && node.Kind == yaml.ScalarNode:
+		key := "name"
+		if node.Tag == "!!int" {
+			key = "number"
+		}
+		text += fmt.Sprintf("; write port: {%s: %.60s}", key, node.Value)
 	}
 	return r.encoder.marks[i].node.Line, path, named(path, text)
 }
 
 // indexes are the parts of a field path that encoding/json leaves out.
 var indexes = regexp.MustCompile(`\[[^]]*\]`)
+
+// embedded are the names of embedded structs in a field path of encoding/json, such as the
+// IngressRuleValue of a rule: JSON has none of them.
+var embedded = regexp.MustCompile(`\b[A-Z][A-Za-z]*\.`)
 
 // badBase64 returns the first value of a Secret's data that is not base64.
 func badBase64(n *yaml.Node) (line int, path string, ok bool) {
