@@ -66,11 +66,6 @@ func (l *Leader) Run(ctx context.Context, lead func(ctx context.Context)) error 
 	if log == nil {
 		log = zap.NewNop()
 	}
-	ttl := l.TTL
-	if ttl == 0 {
-		ttl = 15 * time.Second
-	}
-	ttl = max(ttl, 2*time.Second) // a Lease counts whole seconds
 	lock := &loggedLock{LeaseLock: &resourcelock.LeaseLock{
 		LeaseMeta:  metav1.ObjectMeta{Namespace: l.Namespace, Name: l.Name},
 		Client:     l.Client.CoordinationV1(),
@@ -103,14 +98,12 @@ func (l *Leader) Run(ctx context.Context, lead func(ctx context.Context)) error 
 		<-held.Done()
 	}
 
-	// Another replica waits out the duration of the lease from when it last saw it renewed.
-	// It looks every 1 to 2.2 retry periods, so in the worst case it takes over
-	// duration + 2 x 2.2 x retry after the last renewal: 0.6 + 4.4/12 = 0.97 of the TTL.
+	lease, deadline, retry := l.times()
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock:            lock,
-		LeaseDuration:   (ttl * 6 / 10).Round(time.Second),
-		RenewDeadline:   ttl * 4 / 10,
-		RetryPeriod:     ttl / 12,
+		LeaseDuration:   lease,
+		RenewDeadline:   deadline,
+		RetryPeriod:     retry,
 		ReleaseOnCancel: true,
 		Name:            l.Name,
 		Callbacks: leaderelection.LeaderCallbacks{
@@ -132,6 +125,19 @@ func (l *Leader) Run(ctx context.Context, lead func(ctx context.Context)) error 
 	running.Lock() // lead has returned
 	defer running.Unlock()
 	return nil
+}
+
+// times are how long the Lease is valid, how long a leader tries to renew it, and how often.
+//
+// Another replica waits out the lease from when it last saw it renewed. It looks every 1 to 2.2
+// retry periods, so in the worst case it takes over lease + 2 x 2.2 x retry after the last
+// renewal: 0.6 + 4.4/12 = 0.97 of the TTL, give or take half a second. A leader begins to renew at
+// most a retry period after it did last, and gives up a deadline later: a sixth of the lease is
+// left, at least, to end what it does before another one leads.
+func (l *Leader) times() (lease, deadline, retry time.Duration) {
+	ttl := max(cmp.Or(l.TTL, 15*time.Second), 2*time.Second)
+	lease = (ttl * 6 / 10).Round(time.Second) // a Lease counts whole seconds
+	return lease, lease * 2 / 3, ttl / 12
 }
 
 // loggedLock logs when the Lease begins and ceases to be out of reach, which the elector does

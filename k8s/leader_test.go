@@ -28,6 +28,20 @@ func TestLeaseName(t *testing.T) {
 	}
 }
 
+// TestLeaderGivesUpInTime: with a TTL of two or four seconds, of which the lease is a round part, a
+// leader tried to renew it nearly until another one could lead.
+func TestLeaderGivesUpInTime(t *testing.T) {
+	for ttl := 2 * time.Second; ttl <= time.Minute; ttl += time.Second / 2 {
+		lease, deadline, retry := (&Leader{TTL: ttl}).times()
+		if left := lease - retry - deadline; left < lease/7 {
+			t.Errorf("TTL %v: the lease is valid for %v, and given up %v before, want a seventh at least", ttl, lease, left)
+		}
+		if most := lease + retry*44/10; most > ttl+time.Second/2 {
+			t.Errorf("TTL %v: another one may lead after %v only", ttl, most)
+		}
+	}
+}
+
 // candidate is a replica that takes part in an election.
 type candidate struct {
 	*Leader
@@ -41,7 +55,7 @@ type candidate struct {
 func stand(t *testing.T, a *apiServer, name string, all *atomic.Int32, lead func(ctx context.Context)) *candidate {
 	t.Helper()
 	c := &candidate{done: make(chan error, 1)}
-	c.Leader = &Leader{Client: a.client(t), Namespace: "default", Name: "fairlead-leader", Identity: name, TTL: 2 * time.Second}
+	c.Leader = &Leader{Client: a.client(t), Namespace: "default", Name: "fairlead-leader", Identity: name, TTL: 3 * time.Second}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.stop = cancel
 	go func() {
