@@ -128,6 +128,9 @@ func (b *bench) start(t *testing.T) {
 	})
 }
 
+// Ready also waits for the first update to be told, which is a little after the first table is live.
+func (b *bench) Ready() bool { return b.Controller.Ready() && len(b.seen()) > 0 }
+
 // seen returns the updates up to now.
 func (b *bench) seen() []Update {
 	b.mu.Lock()
