@@ -177,8 +177,14 @@ func TestACME(t *testing.T) {
 	}, "--acme-email=ops@example.com")
 	s.wait(t, hosts...)
 	noMoreOrdersThan(t, authority, 1, hosts...)
-	if got := append(s.problems(t, "CertificatePending"), s.problems(t, "CertificateNotIssued")...); len(got) > 0 {
-		t.Errorf("Problems remain: %q", got)
+	// A certificate is served a little before the Problem is gone and the order is counted.
+	var remain []string
+	if err := pollFor(time.Minute, "no Problem is left and four orders are counted", func() (bool, error) {
+		remain = append(s.problems(t, "CertificatePending"), s.problems(t, "CertificateNotIssued")...)
+		_, metrics, err := s.Admin("/metrics")
+		return len(remain) == 0 && bytes.Contains(metrics, []byte(`fairlead_acme_orders_total{outcome="issued"} 4`)), err
+	}); err != nil {
+		t.Fatalf("%v\n%q\n%s", err, remain, s.Log())
 	}
 	if code, backend, err := newProbe(s.Site).path("a.example", "/.well-known/acme-challenge/of-a-solver"); err != nil || backend != "web-1" {
 		t.Errorf("the token of a solver: %d from %q, %v; want its backend", code, backend, err)

@@ -13,7 +13,7 @@ import (
 // each asked to go elsewhere afterwards; a request that is under way is finished, however
 // long after that; then the process ends well.
 func TestShutdownLosesNothing(t *testing.T) {
-	at, err := site.Start(site.Options{Binary: binary, Dir: t.TempDir(), Flags: []string{"--shutdown-delay=1s"}, Files: map[string][]byte{
+	at, err := site.Start(site.Options{Binary: binary, Dir: t.TempDir(), Flags: []string{"--shutdown-delay=3s"}, Files: map[string][]byte{
 		"ingress.yaml": []byte(ingress("live", "drain.example", "web")),
 		"secret.yaml":  []byte(certificate),
 		"web.yaml":     []byte(service("web", "web-1")),
@@ -41,7 +41,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 			return
 		}
 		req.ContentLength = 1
-		req.Header.Set("Echo-Wait", "2s")
+		req.Header.Set("Echo-Wait", "4s")
 		resp, err := newProbe(at).client.Do(req)
 		if err != nil {
 			slow <- outcome{err: err}
@@ -80,7 +80,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 // long as requests are served.
 func waitUnready(t *testing.T, at *site.Site) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for {
 		code, _, err := at.Admin("/readyz")
 		if err == nil && code == http.StatusServiceUnavailable {

@@ -28,8 +28,9 @@ func TestAttack(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &a); err != nil {
 		t.Fatal(err)
 	}
-	if a.Requests < 100 || int64(a.Requests) > seen.Load() || a.Asked != 200 || a.Sent > 250 || a.Failed != 0 {
-		t.Errorf("want some 200 requests at 200 a second, of %d that were seen, got %+v", seen.Load(), a)
+	// A machine that stops for a while is made up for: a bound of the rate must be far away.
+	if n := seen.Load(); a.Requests < 100 || int64(a.Requests) > n || n != 300 || a.Asked != 200 || a.Sent <= 0 || a.Sent > 1000 || a.Failed != 0 {
+		t.Errorf("want some 200 requests at 200 a second, of the 300 of a second and a half, which were %d, got %+v", n, a)
 	}
 	if a.P50 <= 0 || a.P50 > a.P99 || a.P99 > a.P999 || a.P999 > a.Max {
 		t.Errorf("want percentiles that grow, got %+v", a)
@@ -74,8 +75,9 @@ func TestAttackFailures(t *testing.T) {
 	if err != nil || a.Failed < 0.4 || a.Failed > 0.6 || a.Error != "502 Bad Gateway" {
 		t.Errorf("want half of it to fail, got %+v, %v", a, err)
 	}
-	s.Close()
-	if a, err := attack(asker{s.Listener.Addr().String(), "http"}, 10, time.Second, 1); err == nil {
+	mute := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer mute.Close()
+	if a, err := attack(asker{mute.Listener.Addr().String(), "http"}, 10, time.Second, 1); err == nil {
 		t.Errorf("want an error without any response, got %+v", a)
 	}
 }

@@ -24,7 +24,7 @@ func TestShakeHands(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, s := range map[string]*oneSession{"full": nil, "resumed": session} {
-		n, err := shakeHands(t.Context(), address, s, 300*time.Millisecond)
+		n, err := shakeHands(t.Context(), address, s, time.Second)
 		if err != nil || n == 0 {
 			t.Errorf("%s: %d handshakes, %v", name, n, err)
 		}

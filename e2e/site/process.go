@@ -128,7 +128,7 @@ func (p *Process) Admin(path string) (code int, body []byte, err error) {
 	return resp.StatusCode, body, err
 }
 
-var adminClient = http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+var adminClient = http.Client{Timeout: stopTime, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // Address is where a listener is reached: "http", "https" or "admin".
 func (p *Process) Address(listener string) string {
