@@ -177,12 +177,13 @@ func TestACME(t *testing.T) {
 	}, "--acme-email=ops@example.com")
 	s.wait(t, hosts...)
 	noMoreOrdersThan(t, authority, 1, hosts...)
-	// A certificate is served a little before the Problem is gone and the order is counted.
+	// A certificate is served a little before the Problem is gone and before it is counted.
 	var remain []string
-	if err := pollFor(time.Minute, "no Problem is left and four orders are counted", func() (bool, error) {
+	if err := pollFor(time.Minute, "no Problem is left, and four hosts and orders are counted", func() (bool, error) {
 		remain = append(s.problems(t, "CertificatePending"), s.problems(t, "CertificateNotIssued")...)
 		_, metrics, err := s.Admin("/metrics")
-		return len(remain) == 0 && bytes.Contains(metrics, []byte(`fairlead_acme_orders_total{outcome="issued"} 4`)), err
+		counted := bytes.Contains(metrics, []byte(`fairlead_acme_hosts{state="served"} 4`)) && bytes.Contains(metrics, []byte(`fairlead_acme_orders_total{outcome="issued"} 4`))
+		return len(remain) == 0 && counted, err
 	}); err != nil {
 		t.Fatalf("%v\n%q\n%s", err, remain, s.Log())
 	}
