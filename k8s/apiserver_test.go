@@ -38,6 +38,35 @@ type apiServer struct {
 	noInitialEvents bool
 	// forgetful makes every watch from a version an expired one.
 	forgetful bool
+	// behind, if not 0, is the version that the server has not got past.
+	behind int
+	// repeats makes watches from a version begin with everything that ever happened.
+	repeats bool
+}
+
+// seenLocked is how much of the history the server knows.
+func (a *apiServer) seenLocked() int {
+	if a.behind == 0 {
+		return len(a.history)
+	}
+	n, _ := slices.BinarySearchFunc(a.history, a.behind+1, func(c change, v int) int { return c.version - v })
+	return n
+}
+
+// stateLocked is what the server knows: its objects by path, and the version.
+func (a *apiServer) stateLocked() (map[string]map[string]any, int) {
+	if a.behind == 0 {
+		return a.objects, a.version
+	}
+	objects := make(map[string]map[string]any)
+	for _, c := range a.history[:a.seenLocked()] {
+		if c.kind == "DELETED" {
+			delete(objects, c.path)
+		} else {
+			objects[c.path] = c.object
+		}
+	}
+	return objects, a.behind
 }
 
 // change is one event of a watch.
@@ -331,12 +360,13 @@ func matches(fieldSelector, labelSelector string, object map[string]any) bool {
 func (a *apiServer) serveList(w http.ResponseWriter, r *http.Request, selects func(string, map[string]any) bool) {
 	a.mu.Lock()
 	items := []any{}
-	for path, object := range a.objects {
+	objects, known := a.stateLocked()
+	for path, object := range objects {
 		if selects(path, object) {
 			items = append(items, object)
 		}
 	}
-	version := strconv.Itoa(a.version)
+	version := strconv.Itoa(known)
 	a.mu.Unlock()
 	list := typed(r.URL.Path, "List")
 	list["metadata"], list["items"] = map[string]any{"resourceVersion": version}, items
@@ -355,14 +385,16 @@ func (a *apiServer) serveWatch(w http.ResponseWriter, r *http.Request, selects f
 	watch := &watcher{selects: selects, wake: make(chan struct{}, 1), end: -1}
 	var first []change
 	resumed, _ := strconv.Atoi(from)
+	objects, known := a.stateLocked()
 	switch {
 	case initial || from == "" || from == "0":
-		for path, object := range a.objects {
+		for path, object := range objects {
 			if selects(path, object) {
 				first = append(first, change{0, "ADDED", path, object})
 			}
 		}
-		watch.next = len(a.history)
+		watch.next = a.seenLocked()
+	case a.repeats:
 	case a.forgetful:
 		a.mu.Unlock()
 		fail(w, http.StatusGone, "Expired")
@@ -370,7 +402,7 @@ func (a *apiServer) serveWatch(w http.ResponseWriter, r *http.Request, selects f
 	default:
 		watch.next, _ = slices.BinarySearchFunc(a.history, resumed+1, func(c change, v int) int { return c.version - v })
 	}
-	version := strconv.Itoa(a.version)
+	version := strconv.Itoa(known)
 	if watch.next < len(a.history) {
 		watch.notify() // of what happened since the version that it goes on from
 	}
@@ -402,10 +434,11 @@ func (a *apiServer) serveWatch(w http.ResponseWriter, r *http.Request, selects f
 		case <-watch.wake:
 		}
 		a.mu.Lock()
-		closed, until := watch.end >= 0, len(a.history)
+		closed, until := watch.end >= 0, a.seenLocked()
 		if closed {
 			until = watch.end
 		}
+		until = max(until, watch.next)
 		events := slices.Clone(a.history[watch.next:until])
 		watch.next = until
 		a.mu.Unlock()

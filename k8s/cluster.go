@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
@@ -57,6 +58,9 @@ type Cluster struct {
 	// notify is set by Run before the first object comes.
 	notify func(service types.NamespacedName)
 	wg     sync.WaitGroup // of the readers of named Secrets
+
+	// maxBehind takes the place of the constant in tests; zero does not.
+	maxBehind time.Duration
 
 	mu sync.Mutex // guards all that follows, the mirrors' objects too
 

@@ -45,8 +45,12 @@ type mirror[T object] struct {
 	// are dropped as the same too; gone says that it was deleted.
 	see func(obj T, gone bool)
 
+	// first is the last watch that was to begin with a list. The Reflector's goroutine has it.
+	first watch.Interface
+
 	// Guarded by the cluster's lock.
 
+	versions  versions
 	objects   map[types.NamespacedName]T
 	loaded    bool  // objects is what the API server said once
 	forbidden bool  // the last list was refused
@@ -103,6 +107,9 @@ func (m *mirror[T]) watch(ctx context.Context, o metav1.ListOptions) (watch.Inte
 		sleep(ctx, askAgain)
 	}
 	w, err := m.resource.watch(ctx, o)
+	if err == nil && o.SendInitialEvents != nil {
+		m.first = w
+	}
 	if err == nil || o.SendInitialEvents == nil {
 		m.outcome(ctx, &m.watchFailing, err)
 		return w, err
@@ -167,19 +174,34 @@ func (m *mirror[T]) Add(obj any) error { return m.Update(obj) }
 func (m *mirror[T]) Update(obj any) error {
 	now := obj.(T)
 	m.strip(now)
-	m.cluster.locked(func() { m.put(now) })
+	m.cluster.locked(func() {
+		if !m.isOld(now) {
+			m.put(now)
+		}
+	})
 	return nil
 }
 
 // Delete implements cache.ReflectorStore.
 func (m *mirror[T]) Delete(obj any) error {
-	m.cluster.locked(func() { m.remove(keyOf(obj.(T)), obj.(T)) })
+	gone := obj.(T)
+	m.cluster.locked(func() {
+		if !m.isOld(gone) {
+			m.versions.saw(gone.GetResourceVersion())
+			m.remove(keyOf(gone), gone)
+		}
+	})
 	return nil
 }
 
-// Replace implements cache.ReflectorStore: the result of a list.
-func (m *mirror[T]) Replace(list []any, _ string) error {
+// Replace implements cache.ReflectorStore: the result of a list. The Reflector lists again after an
+// error.
+func (m *mirror[T]) Replace(list []any, version string) (err error) {
 	m.cluster.locked(func() {
+		if err = m.refuse(version); err != nil {
+			return
+		}
+		m.versions.saw(version)
 		if m.objects == nil {
 			m.objects = make(map[types.NamespacedName]T, len(list))
 		}
@@ -201,7 +223,10 @@ func (m *mirror[T]) Replace(list []any, _ string) error {
 			m.cluster.settle()
 		}
 	})
-	return nil
+	if err != nil && m.first != nil {
+		m.first.Stop() // the Reflector forgets it
+	}
+	return err
 }
 
 // Resync implements cache.ReflectorStore.
@@ -221,13 +246,17 @@ func (m *mirror[T]) Transformer() cache.TransformFunc {
 // put is called with the lock held.
 func (m *mirror[T]) put(now T) {
 	k := keyOf(now)
+	version := now.GetResourceVersion()
+	m.versions.saw(version)
 	if m.see != nil {
 		m.see(now, false)
 	}
 	old, known := m.objects[k]
 	if known && m.same(old, now) {
+		m.versions.drop(k, version)
 		return
 	}
+	delete(m.versions.dropped, k)
 	if m.objects == nil {
 		m.objects = make(map[types.NamespacedName]T)
 	}
@@ -245,6 +274,7 @@ func (m *mirror[T]) remove(k types.NamespacedName, obj T) {
 		return
 	}
 	delete(m.objects, k)
+	delete(m.versions.dropped, k)
 	var none T
 	m.changed(old, none)
 }
