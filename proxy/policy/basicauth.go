@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // BasicAuth asks for a user and a password (RFC 7617).
@@ -38,7 +39,7 @@ var basicAuth = feature{
 }
 
 func (l link) newBasicAuth(next http.Handler) *basicAuthHandler {
-	return &basicAuthHandler{auth: l.BasicAuth, challenge: `Basic realm="` + l.BasicAuth.Realm + `"`, next: next, salt: newSalt(), pass: l.Auth != nil}
+	return &basicAuthHandler{auth: l.BasicAuth, challenge: `Basic realm="` + l.BasicAuth.Realm + `"`, next: next, hashing: &l.env.hashing, salt: newSalt(), pass: l.Auth != nil}
 }
 
 // realms is what ingress-nginx takes, and what needs no escape within quotes.
@@ -152,6 +153,8 @@ type basicAuthHandler struct {
 	auth      *BasicAuth
 	challenge string
 	next      http.Handler
+	hashing   *hashing
+	waiting   atomic.Int32 // how many requests have a password that is to be hashed, or is being
 	salt      []byte
 	pass      bool // the password is for the auth service as well, which removes it then
 
@@ -172,8 +175,8 @@ func newSalt() []byte {
 }
 
 func (h *basicAuthHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !h.passes(r) {
-		h.refuse(w, r)
+	if passes, busy := h.passes(r); !passes {
+		h.refuse(w, r, busy)
 		return
 	}
 	if !h.pass {
@@ -182,39 +185,52 @@ func (h *basicAuthHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.next.ServeHTTP(w, r)
 }
 
-func (h *basicAuthHandler) refuse(w http.ResponseWriter, r *http.Request) {
+// refuse answers a request that does not pass. busy says that nobody knows whether it would.
+func (h *basicAuthHandler) refuse(w http.ResponseWriter, r *http.Request, busy bool) {
+	if busy {
+		w.Header().Set("Retry-After", "1")
+		answer(w, r, http.StatusServiceUnavailable, "password-busy")
+		return
+	}
 	w.Header().Set("Www-Authenticate", h.challenge)
 	answer(w, r, http.StatusUnauthorized, "password-wanted")
 }
 
-func (h *basicAuthHandler) passes(r *http.Request) bool {
+// passes reports whether a request has the right credentials. busy: it did not get its turn to have
+// them checked.
+func (h *basicAuthHandler) passes(r *http.Request) (passes, busy bool) {
 	values := r.Header["Authorization"]
 	if len(values) != 1 {
-		return false
+		return false, false
 	}
 	var room [256]byte // the digest needs no memory of its own for what most send
 	sum := sha256.Sum256(append(append(room[:0], h.salt...), values[0]...))
-	h.mu.Lock()
-	_, passed := h.passed[sum]
-	h.mu.Unlock()
-	if passed {
-		return true
+	if h.passedBefore(sum) {
+		return true, false
 	}
 	user, password, ok := r.BasicAuth()
 	if !ok {
-		return false
+		return false, false
 	}
 	hash, known := h.auth.Users[user]
 	if !known {
 		// Take the time that a known user would, or the time tells which exist.
-		for _, other := range h.auth.Users {
-			verify(other, password)
+		for _, hash = range h.auth.Users {
 			break
 		}
-		return false
 	}
-	if !verify(hash, password) {
-		return false
+	if slowHash(hash) {
+		defer h.waiting.Add(-1)
+		if h.waiting.Add(1) > maxHashWaiting || !h.hashing.enter(r.Context()) {
+			return false, true
+		}
+		defer h.hashing.leave()
+		if h.passedBefore(sum) { // another request waited with the same
+			return true, false
+		}
+	}
+	if !verify(hash, password) || !known {
+		return false, false
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -222,5 +238,12 @@ func (h *basicAuthHandler) passes(r *http.Request) bool {
 		h.passed = make(map[[sha256.Size]byte]struct{})
 	}
 	h.passed[sum] = struct{}{}
-	return true
+	return true, false
+}
+
+func (h *basicAuthHandler) passedBefore(sum [sha256.Size]byte) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, passed := h.passed[sum]
+	return passed
 }

@@ -47,6 +47,7 @@ type Env struct {
 	Transport http.RoundTripper
 
 	limits   limits
+	hashing  hashing
 	rulings  rulings
 	patterns patterns
 	mirrors  mirrors

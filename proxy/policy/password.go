@@ -36,10 +36,13 @@ func knownHash(hash string) bool {
 	return desHash.MatchString(hash)
 }
 
+// slowHash reports whether verify takes a processor for long, as hashes of bcrypt are made to.
+func slowHash(hash string) bool { return strings.HasPrefix(hash, "$2") }
+
 // verify reports whether hash is of password, in a time that does not tell how wrong it is.
 func verify(hash, password string) bool {
 	switch {
-	case strings.HasPrefix(hash, "$2"):
+	case slowHash(hash):
 		return bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
 	case strings.HasPrefix(hash, "$apr1$"):
 		return same(hash, md5Crypt("$apr1$", hash, password))

@@ -53,8 +53,12 @@ type anyHandler struct {
 
 func (h *anyHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	listed := h.access != nil && len(h.access.Allow) > 0 && h.access.admits(exchangeOf(w).Client())
+	passes, busy := listed, false
+	if !passes && h.password != nil {
+		passes, busy = h.password.passes(r)
+	}
 	switch {
-	case listed || h.password != nil && h.password.passes(r):
+	case passes:
 		if h.password != nil {
 			delete(r.Header, "Authorization")
 		}
@@ -65,6 +69,6 @@ func (h *anyHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case h.service != nil:
 		h.service.ServeHTTP(w, r)
 	default:
-		h.password.refuse(w, r) // there are two guards, and the other is access
+		h.password.refuse(w, r, busy) // there are two guards, and the other is access
 	}
 }
