@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -17,7 +18,7 @@ import (
 // The connection to the backend may still be reading it when the response is complete. But the
 // server's body must not be read once the handler has returned, and closing that would wait
 // for what the client has yet to send. So Close only ends the reading, and release waits
-// until it has ended.
+// until it has ended. Close does not wait, but whoever calls it may: for the end of a Read.
 type requestBody struct {
 	source   io.Reader
 	x        *Exchange
@@ -29,6 +30,7 @@ type requestBody struct {
 	idle    sync.Cond // of mu: reading became false
 	reading bool
 	closed  bool
+	woken   bool // a Read was under way then
 	read    int64
 	err     error // of the last Read
 }
@@ -102,26 +104,34 @@ func (b *requestBody) end(n int64, err error) {
 	defer b.mu.Unlock()
 	b.reading = false
 	b.read += n
-	b.err = err
+	if !b.woken || !errors.Is(err, os.ErrDeadlineExceeded) {
+		b.err = err
+	}
 	b.idle.Broadcast()
 }
 
-// Close ends the reading: a later Read is an error.
+// Close ends the reading: a Read that waits for the client, and a later one, is an error.
 func (b *requestBody) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.closed = true
+	b.close()
 	return nil
+}
+
+// close is Close. The lock is held.
+func (b *requestBody) close() {
+	b.closed = true
+	if b.reading && !b.woken {
+		b.woken = true
+		_ = b.control.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
+	}
 }
 
 // release closes the body, waits until nothing reads it any more, and records its size.
 func (b *requestBody) release() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.closed = true
-	if b.reading {
-		_ = b.control.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
-	}
+	b.close()
 	for b.reading {
 		b.idle.Wait()
 	}

@@ -35,21 +35,28 @@ const (
 var errDetached = errors.New("the request was given to another endpoint")
 
 func (b *sentBody) Read(p []byte) (int, error) {
-	if b.state.Load() != reading && !b.state.CompareAndSwap(whole, reading) && b.state.Load() != reading {
+	if !b.begin() {
 		return 0, errDetached
 	}
-	b.mu.Lock()
-	b.given = time.Time{}
-	b.mu.Unlock()
 	n, err := b.source.Read(p)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err != nil && err != io.EOF {
-		b.err = err
+		if !b.closed { // else the Transport has ended the Read itself
+			b.err = err
+		}
 	} else {
 		b.given = time.Now()
 	}
 	return n, err
+}
+
+// begin reports whether the source may be read. Of a Close at the same moment one knows of the other.
+func (b *sentBody) begin() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.given = time.Time{}
+	return !b.closed && (b.state.Load() == reading || b.state.CompareAndSwap(whole, reading))
 }
 
 // held is how long the Transport has had what it was given and not asked for more: it waits for the
@@ -75,11 +82,13 @@ func (b *sentBody) detach() bool {
 	return b.state.CompareAndSwap(whole, detached) || b.state.Load() == detached
 }
 
-// Close closes the body, or leaves it for settle.
+// Close closes the body, or leaves it for settle. A body of which something was read is closed, for
+// there may be a Read under way for which the Transport waits.
 func (b *sentBody) Close() error {
 	b.mu.Lock()
 	first := !b.closed
 	b.closed = true
+	b.settled = b.settled || b.state.Load() == reading
 	pass := b.settled && first
 	b.mu.Unlock()
 	if pass {

@@ -119,7 +119,6 @@ func (v *vigil) setReading(since time.Time) {
 }
 
 func (v *vigil) Close() error {
-	err := v.body.Close()
-	v.end()
-	return err
+	v.end() // first, or the Transport waits until it has sent what it was to send
+	return v.body.Close()
 }
