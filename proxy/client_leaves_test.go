@@ -28,6 +28,7 @@ func TestClientLeavesWithinItsBody(t *testing.T) {
 		if x.Status != StatusClientClosedRequest || !x.ClientAborted || x.Reason != "client-aborted" {
 			t.Errorf("recorded %d %q aborted %t, %v; want 499 client-aborted", x.Status, x.Reason, x.ClientAborted, x.Err)
 		}
+		eventually(t, "the request is no longer under way", func() bool { return f.InFlight() == 0 }) // or it would be taken for the next
 	}
 	leave := map[string]func(c net.Conn) error{
 		"close": func(c net.Conn) error { return c.Close() },
