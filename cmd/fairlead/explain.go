@@ -142,12 +142,12 @@ URL does what was configured, 1 when something is broken, 2 for a wrong command 
 
 func (a *asking) run(ctx context.Context, text string, w io.Writer) error {
 	s, controller, err := a.check()
-	if err != nil {
-		return err
+	q, bad := a.question(text)
+	if bad != nil {
+		bad = usageError{bad}
 	}
-	q, err := a.question(text)
-	if err != nil {
-		return usageError{err}
+	if err := errors.Join(err, bad); err != nil {
+		return err
 	}
 	var e *explain.Explanation
 	if a.admin != "" {
@@ -172,47 +172,57 @@ func (a *asking) run(ctx context.Context, text string, w io.Writer) error {
 	return nil
 }
 
-// question reads what is asked about.
+// question reads what is asked about. Its error has all mistakes.
 func (a *asking) question(text string) (explain.Question, error) {
 	u, err := explain.ParseURL(text)
 	if err != nil {
 		return explain.Question{}, err
 	}
 	q := explain.Question{Method: a.method, URL: u, Header: make(http.Header)}
+	var bad []error
 	if !validMethod(a.method) {
-		return q, fmt.Errorf("--request: %q is no method", a.method)
+		bad = append(bad, fmt.Errorf("--request: %q is no method", a.method))
 	}
 	for _, h := range a.headers {
 		name, value, ok := strings.Cut(h, ":")
 		if name = strings.TrimSpace(name); !ok || name == "" {
-			return q, fmt.Errorf("--header: %q is not 'name: value'", h)
+			bad = append(bad, fmt.Errorf("--header: %q is not 'name: value'", h))
+			continue
 		}
 		q.Header.Add(name, strings.TrimSpace(value))
 	}
 	if a.clientIP != "" {
 		if q.ClientIP, err = netip.ParseAddr(a.clientIP); err != nil {
-			return q, fmt.Errorf("--client-ip: %q is not an address", a.clientIP)
+			bad = append(bad, fmt.Errorf("--client-ip: %q is not an address", a.clientIP))
 		}
 	}
 	for _, r := range a.resolve {
-		host, rest, ok := strings.Cut(r, ":")
-		port, list, ok2 := strings.Cut(rest, ":")
-		if !ok || !ok2 || host == "" {
-			return q, fmt.Errorf("--resolve: %q is not HOST:PORT:ADDR", r)
-		}
-		answer := &explain.Answer{Assumed: true}
-		for text := range strings.SplitSeq(list, ",") {
-			addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
-			if err != nil {
-				return q, fmt.Errorf("--resolve: %q is not an address", text)
-			}
-			answer.Addresses = append(answer.Addresses, addr)
-		}
-		if strings.EqualFold(host, u.Hostname()) && (port == "*" || port == portOf(u)) {
+		host, port, answer, err := assumed(r)
+		if err != nil {
+			bad = append(bad, err)
+		} else if strings.EqualFold(host, u.Hostname()) && (port == "*" || port == portOf(u)) {
 			q.Answer = answer
 		}
 	}
-	return q, nil
+	return q, errors.Join(bad...)
+}
+
+// assumed reads a value of --resolve.
+func assumed(text string) (host, port string, answer *explain.Answer, err error) {
+	host, rest, ok := strings.Cut(text, ":")
+	port, list, ok2 := strings.Cut(rest, ":")
+	if !ok || !ok2 || host == "" {
+		return "", "", nil, fmt.Errorf("--resolve: %q is not HOST:PORT:ADDR", text)
+	}
+	answer = &explain.Answer{Assumed: true}
+	for text := range strings.SplitSeq(list, ",") {
+		addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
+		if err != nil {
+			return "", "", nil, fmt.Errorf("--resolve: %q is not an address", text)
+		}
+		answer.Addresses = append(answer.Addresses, addr)
+	}
+	return host, port, answer, nil
 }
 
 func validMethod(m string) bool {

@@ -60,7 +60,7 @@ func (in *instance) explainAsked(ctx context.Context, v url.Values, probe bool) 
 	}
 	q, err := a.question(v.Get("url"))
 	if err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "--"))
+		return nil, errors.New(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "--"), "\n--", "\n"))
 	}
 	controller := explain.Controller{Namespace: v.Get("controller-namespace")}
 	if controller.Namespace == "" && in.cluster != nil {

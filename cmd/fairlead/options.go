@@ -79,7 +79,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.electionID, "election-id", "", "`name` of the Lease that elects the writer of status and Events (default: from the class)")
 	f.DurationVar(&o.electionTTL, "election-ttl", 15*time.Second, "how long a leader that is gone keeps the Lease")
 	f.BoolVar(&o.disableLeaderElection, "disable-leader-election", false, "write without election: for a single replica")
-	f.BoolVar(&o.limitsPerReplica, "limits-per-replica", false, "each replica allows all of a limit, also in the spec profile, where it is else divided by the ready endpoints of --publish-service")
+	f.BoolVar(&o.limitsPerReplica, "limits-per-replica", false, "each replica allows all of a limit, also in the spec profile, where it is else divided by\nthe ready endpoints of --publish-service")
 
 	o.acme.register(f)
 
@@ -87,7 +87,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.debugClients, "debug-header-cidrs", nil, "`CIDRs` of the clients that are told what becomes of a request with X-Fairlead-Debug: 1 (default: nobody)")
 	f.StringVar(&o.bodyBufferDir, "body-buffer-dir", "", "`directory` for what proxy-request-buffering does not hold in memory (default: the system's for temporary files)")
 	f.StringVar(&o.bodyBufferDisk, "body-buffer-disk", "1Gi", "`size` that the files of all bodies may have together; the rest is streamed, all of it with 0")
-	f.IntVar(&o.maxConnections, "max-connections", 0, "`number` of connections that clients may have, on both ports together; more wait until one is closed, and those without a request make room (default: 45 % of the open files that the process may have)")
+	f.IntVar(&o.maxConnections, "max-connections", 0, "`number` of connections that clients may have, on both ports together; more wait until one is closed,\nand those without a request make room (default: 45 % of the open files that the process may have)")
 	f.DurationVar(&o.shutdownDelay, "shutdown-delay", 10*time.Second, "how long connections are accepted after a shutdown was asked for")
 	f.DurationVar(&o.drainTimeout, "drain-timeout", 240*time.Second, "how long requests may then take before they are cut")
 
@@ -106,7 +106,7 @@ func (o *options) registerTranslation(f *pflag.FlagSet) {
 	f.BoolVar(&o.watchWithoutClass, "watch-ingress-without-class", false, "also serve Ingresses that name no class")
 	f.BoolVar(&o.disableCatchAll, "disable-catch-all", false, "refuse Ingresses that would answer for every host")
 	f.BoolVar(&o.disableExternalName, "disable-svc-external-name", false, "refuse Services of type ExternalName")
-	f.BoolVar(&o.proxyProtocol, "use-proxy-protocol", false, "want a PROXY header at the beginning of every connection, as the key of the ConfigMap does; of others than --trusted-proxies and the proxy-real-ip-cidr of the ConfigMap (by default private addresses) connections are closed")
+	f.BoolVar(&o.proxyProtocol, "use-proxy-protocol", false, "want a PROXY header at the beginning of every connection, as the key of the ConfigMap does; connections of others than\n--trusted-proxies and the proxy-real-ip-cidr of the ConfigMap (by default private addresses) are closed")
 	f.BoolVar(&o.sslPassthrough, "enable-ssl-passthrough", false, "hand TLS connections on undecrypted where the annotation ssl-passthrough asks for it")
 	f.StringVar(&o.configMap, "configmap", "", "`namespace/name` of the ConfigMap with the settings of all Ingresses; fairlead settings lists its keys")
 	f.StringSliceVar(&o.quirks, "quirk", nil, "`name=on|off` switches a behaviour in which the profiles differ, for Ingresses of both;\ndocs/quirks.md lists them, /debug/quirks what depends on them")

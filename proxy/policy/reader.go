@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -199,7 +200,11 @@ func (r *reader) number(k Key, low, high int) (n int, ok bool) {
 	}
 	n, err := strconv.Atoi(v)
 	if err != nil || n < low || n > high {
-		r.bad(k, "want a number from %d to %d, got %.80q", low, high, v)
+		least := low
+		if low == math.MinInt32 {
+			least = 0 // negative ones count as that, which is nothing to recommend
+		}
+		r.bad(k, "want a number from %d to %d, got %.80q", least, high, v)
 		if k, ok := r.fall(k); ok {
 			return r.number(k, low, high)
 		}
