@@ -23,7 +23,7 @@ func ConflictProblems(conflicts []router.Conflict) []Problem {
 			problems = append(problems, f.on(winner, ""))
 		}
 	}
-	return sorted(problems)
+	return sorted(listedOfEach(problems))
 }
 
 func originObject(o router.Origin) Object {

@@ -101,6 +101,7 @@ func read(o *Options, s *Snapshot, known *hosts, set *settings, e *entry) []*pro
 	r := &reader{options: o, snapshot: s, known: known, entry: e, quirks: o.Quirks.Of(e.profile), hostIndex: make(map[string]struct{}), refIndex: make(map[upstream.Key]int)}
 	r.read(&e.ingress.Spec)
 	r.divide()
+	r.problems = listed(r.problems)
 	return r.rules
 }
 

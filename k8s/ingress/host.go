@@ -24,10 +24,10 @@ func canonicalHost(host string) (string, error) {
 		return "", nil
 	case isAddress(lower):
 		return "", fmt.Errorf("host %q is an IP address, want a DNS name", host)
-	case strings.Contains(name, "*"):
-		return "", fmt.Errorf(`host %q has "*" in it, which is allowed as the whole first label and nowhere else`, host)
 	case len(lower) > validation.DNS1123SubdomainMaxLength:
 		return "", fmt.Errorf("host %.40q... has %d bytes, want at most %d", host, len(lower), validation.DNS1123SubdomainMaxLength)
+	case strings.Contains(name, "*"):
+		return "", fmt.Errorf(`host %q has "*" in it, which is allowed as the whole first label and nowhere else`, host)
 	case len(validation.IsDNS1123Subdomain(name)) > 0:
 		if wildcard {
 			return "", fmt.Errorf(`host %q is no DNS name after "*.": want labels of a-z, 0-9 and "-", with dots between them`, host)

@@ -67,7 +67,8 @@ func TestAliasesAreBounded(t *testing.T) {
 			told++
 		}
 	}
-	if served := (table.Len() - paths - 1) / (paths + 1); told != names-served {
+	const listed = 100 // mistakes of one object at most
+	if served := (table.Len() - paths - 1) / (paths + 1); told != min(names-served, listed) {
 		t.Errorf("%d aliases are served, and %d Problems tell of those that are not", served, told)
 	}
 	if resp := l.ask("GET", "http://h0.example/b", ""); resp.StatusCode != 200 {

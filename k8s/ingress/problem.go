@@ -89,3 +89,47 @@ func sorted(problems []Problem) []Problem {
 	slices.SortFunc(problems, Problem.Compare)
 	return slices.CompactFunc(problems, func(p, q Problem) bool { return p.Compare(q) == 0 })
 }
+
+// maxListed is how many mistakes of one object are listed. All are looked at with every change, and told
+// of in many places: an object of 1 MiB has room for 40,000.
+const maxListed = 100
+
+// listed leaves the mistakes of one object that are listed, errors first.
+func listed(problems []Problem) []Problem {
+	if len(problems) <= maxListed {
+		return problems
+	}
+	all := sorted(slices.Clone(problems))
+	if len(all) <= maxListed {
+		return all
+	}
+	slices.SortStableFunc(all, func(p, q Problem) int { return cmp.Compare(q.Severity, p.Severity) })
+	list := slices.Clone(all[:maxListed])
+	last := &list[maxListed-1]
+	last.Err = fmt.Errorf("%w (and more mistakes of this %s, which are not listed)", last.Err, last.Object.Kind)
+	return list
+}
+
+// listedOfEach leaves of the Problems of each object those that are listed.
+func listedOfEach(problems []Problem) []Problem {
+	if len(problems) <= maxListed {
+		return problems
+	}
+	count := make(map[Object]int)
+	for i := range problems {
+		count[problems[i].Object]++
+	}
+	many := make(map[Object][]Problem)
+	few := problems[:0:0]
+	for i := range problems {
+		if o := problems[i].Object; count[o] > maxListed {
+			many[o] = append(many[o], problems[i])
+		} else {
+			few = append(few, problems[i])
+		}
+	}
+	for _, list := range many {
+		few = append(few, listed(list)...)
+	}
+	return few
+}

@@ -106,6 +106,7 @@ func (cs *certificates) judge(e *entry, s *Snapshot, now time.Time, haveDefault 
 		}
 	}
 	j.issue(s)
+	j.claims.problems = listed(j.claims.problems)
 	made := j.claims
 	return &made
 }

@@ -156,7 +156,7 @@ func (t *Translator) problems(problems []Problem) []Problem {
 	for _, conflicts := range t.certificates.conflicts {
 		problems = append(problems, conflicts...)
 	}
-	return sorted(problems)
+	return sorted(listedOfEach(problems))
 }
 
 // note keeps t.troubled after the Problems of e changed.
