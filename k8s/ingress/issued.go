@@ -70,6 +70,7 @@ type issueHost struct {
 	host               string
 	certificate, order types.NamespacedName // of the Secrets
 	cannot             bool                 // be proved
+	alias              bool                 // and no host of the Ingress itself
 }
 
 // issuedSecrets is what there is for a host; nil where there is nothing.
@@ -103,8 +104,8 @@ func acmeIsOff() finding {
 	return found(ACMEDisabled, "certificates are to be ordered by ACME, and the controller runs without --acme")
 }
 
-// readIssues lists the hosts of the rules and of the TLS sections. An Ingress that asks to pass TLS
-// on has none, as nobody would be served what is issued.
+// readIssues lists the hosts of the rules and of the TLS sections, and the aliases. An Ingress that
+// asks to pass TLS on has none, as nobody would be served what is issued.
 func (r *reader) readIssues() {
 	if !r.wantsACME() {
 		return
@@ -122,7 +123,7 @@ func (r *reader) readIssues() {
 		return
 	}
 	seen := make(map[string]struct{})
-	add := func(host string) {
+	add := func(host string, alias bool) {
 		if _, twice := seen[host]; twice || host == "" {
 			return
 		}
@@ -130,19 +131,22 @@ func (r *reader) readIssues() {
 		name := func(kind string) types.NamespacedName {
 			return types.NamespacedName{Namespace: r.options.ACMENamespace, Name: IssuedName(kind, host)}
 		}
-		h := issueHost{host: host, cannot: !canBeIssued(host)}
+		h := issueHost{host: host, cannot: !canBeIssued(host), alias: alias}
 		if !h.cannot {
 			h.certificate, h.order = name(IssuedCertificate), name(IssuedOrder)
 		}
 		r.issues = append(r.issues, h)
 	}
 	for _, host := range r.hosts {
-		add(host)
+		add(host, false)
 	}
 	for _, s := range r.sections {
 		for _, h := range s.hosts {
-			add(h.name)
+			add(h.name, false)
 		}
+	}
+	for _, host := range r.aliases {
+		add(host, true)
 	}
 	slices.SortFunc(r.issues, func(a, b issueHost) int { return strings.Compare(a.host, b.host) })
 }
@@ -172,7 +176,7 @@ func (j *judgement) issue(s *Snapshot) {
 		if h.cannot {
 			f := found(CertificateNotOrdered, "no certificate is ordered for %s: ACME by HTTP or TLS proves full domain names that are no wildcards", h.host)
 			j.report(f, "")
-			j.fail(h.host, f, "")
+			j.list = append(j.list, claim{host: h.host, alias: h.alias, reason: f.err.Error(), source: j.object.String()})
 			continue
 		}
 		j.list = append(j.list, j.issuedClaim(h, j.claims.issued[i]))
@@ -181,7 +185,7 @@ func (j *judgement) issue(s *Snapshot) {
 
 // issuedClaim is what was issued for a host, or the reason why there is nothing.
 func (j *judgement) issuedClaim(h *issueHost, have issuedSecrets) claim {
-	c := claim{host: h.host, issued: true, source: j.object.String()}
+	c := claim{host: h.host, issued: true, alias: h.alias, source: j.object.String()}
 	status, failed := "it is being ordered", false
 	if have.order != nil {
 		status = string(have.order.Data[issuedStatus])
