@@ -117,6 +117,9 @@ func (w *walk) portStep() finding {
 		}
 		return broken(problemReason(p), detail, remedy, name, originName(w.decision.Rule))
 	}
+	if p, named := w.complaint(ingress.TargetPortNamed); named {
+		return warn(problemReason(p), p.Err.Error(), fmt.Sprintf("name port %d: %s", w.port.Port, edit), name, originName(w.decision.Rule))
+	}
 	if !w.hasPort || len(w.service.Spec.Ports) == 0 {
 		return fine("PortIsNumber", "port "+w.key.Port+" is that of the endpoints", name)
 	}

@@ -254,6 +254,16 @@ func lookUp(o *Options, b *backend) (upstream.Resolution, []finding) {
 	if f.err != nil {
 		return failed(portCode(f), f)
 	}
+	r, findings := lead(b, port)
+	if port.named {
+		findings = append(findings, found(TargetPortNamed, "Service %s/%s has no port %s, and %s has it as its targetPort, so that serves as behind ingress-nginx: the Ingress should name port %d",
+			b.key.Namespace, b.key.Service, b.key.Port, portName(port.ServicePort), port.Port))
+	}
+	return r, findings
+}
+
+// lead returns where a port of b leads.
+func lead(b *backend, port target) (upstream.Resolution, []finding) {
 	ip := b.service.Spec.ClusterIP
 	switch {
 	case !b.key.Cluster:
@@ -293,6 +303,8 @@ type target struct {
 	corev1.ServicePort
 	// direct says that the number is that of the endpoints, whatever their slices say.
 	direct bool
+	// named says that the backend named not the port but its targetPort.
+	named bool
 }
 
 // servicePort finds the port of the Service that key names. A headless Service may have no
@@ -322,6 +334,13 @@ func servicePort(svc *corev1.Service, key upstream.Key) (target, finding) {
 	}
 	if other != nil {
 		return target{}, found(ServicePortProtocol, "port %s of Service %s/%s is %s, want TCP", portName(*other), key.Namespace, key.Service, other.Protocol)
+	}
+	if key.TargetPort {
+		for i := range ports {
+			if p := &ports[i]; isTCP(p.Protocol) && p.TargetPort.String() == key.Port {
+				return target{ServicePort: *p, named: true}, finding{}
+			}
+		}
 	}
 	return target{}, portNotFound(svc, key)
 }

@@ -310,6 +310,7 @@ func (r *reader) forward(rule *proxy.Rule, field string, b *netv1.IngressBackend
 		if rule.Backend.Port == "" && b.Service.Port.Number != 0 {
 			rule.Backend.Port = strconv.Itoa(int(b.Service.Port.Number))
 		}
+		rule.Backend.TargetPort = r.quirks.Has(policy.QuirkTargetPort)
 		if rule.Backend.Port == "" {
 			r.report(PortNotFound, field+".service.port", "the backend names neither a number nor a name of a port of Service %s/%s", r.origin.Namespace, b.Service.Name)
 			rule.Answer = portMissing

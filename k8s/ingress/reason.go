@@ -16,6 +16,7 @@ const (
 	UnsupportedBackend      Reason = "UnsupportedBackend"
 	ServiceNotFound         Reason = "ServiceNotFound"
 	PortNotFound            Reason = "PortNotFound"
+	TargetPortNamed         Reason = "TargetPortNamed"
 	ServicePortProtocol     Reason = "ServicePortProtocol"
 	NoEndpoints             Reason = "NoEndpoints"
 	NoReadyEndpoints        Reason = "NoReadyEndpoints"
@@ -82,6 +83,7 @@ func Reasons() []ReasonDoc {
 		{Reason: UnsupportedBackend, Doc: "A backend is a resource and not a Service: its requests are answered 404."},
 		{Reason: ServiceNotFound, Doc: "The Service of a backend does not exist: its requests are answered 503."},
 		{Reason: PortNotFound, Doc: "The Service of a backend has no such port: its requests are answered 503."},
+		{Reason: TargetPortNamed, Doc: "A backend names no port of its Service, but the targetPort of one: that port serves, by the quirk target-port."},
 		{Reason: ServicePortProtocol, Doc: "The Service port of a backend is not TCP: its requests are answered 503."},
 		{Reason: NoEndpoints, Doc: "The Service port of a backend has no endpoints: its requests are answered 503."},
 		{Reason: NoReadyEndpoints, Doc: "The Service port of a backend has endpoints, and none is ready: its requests are answered 503."},
@@ -130,7 +132,7 @@ func Reasons() []ReasonDoc {
 
 func (r Reason) severity() Severity {
 	switch r {
-	case DefaultClassAmbiguous, RouteContested, EndpointAddressType, TLSWithoutSecret, CertificateExpiring,
+	case DefaultClassAmbiguous, RouteContested, TargetPortNamed, EndpointAddressType, TLSWithoutSecret, CertificateExpiring,
 		CertificatePending, CertificateNotRenewed,
 		AnnotationUnsupported, AnnotationNoEffect, AnnotationInvalid, AnnotationUnknown,
 		ConfigMapNotFound, SettingUnsupported, SettingNoEffect, SettingInvalid, SettingUnknown:

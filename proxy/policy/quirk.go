@@ -40,6 +40,7 @@ const (
 	QuirkSchemeFields
 	QuirkSentFrom
 	QuirkFieldNames
+	QuirkTargetPort
 	numQuirks
 )
 
@@ -137,6 +138,10 @@ var quirks = [numQuirks]quirk{
 	},
 	QuirkFieldNames: {
 		name: "drops-odd-fields", doc: "request fields whose name has other characters than letters, digits and hyphens are dropped where ignore-invalid-headers is not set",
+	},
+	QuirkTargetPort: {
+		name: "target-port", doc: "a backend may name the targetPort of a Service's port, where no port has that number or name; else it has no port and is answered 503",
+		uncounted: "each such backend is a Problem, TargetPortNamed",
 	},
 }
 

@@ -15,6 +15,8 @@ type Key struct {
 	Port      string // a Service port's number in decimal, or its name
 	// Protocol is the one that the route demands. Backends that differ in it share no connection.
 	Protocol Forced
+	// TargetPort lets Port be the targetPort of one as well, where the Service has no such port.
+	TargetPort bool
 	// Cluster asks for the Service's own address instead of those of its endpoints.
 	Cluster bool
 	// TLS is what the route demands where the Protocol is spoken over TLS; zero: what the Options

@@ -118,9 +118,19 @@ func (r *Registry) Pools() []*Pool {
 	}
 	slices.SortFunc(pools, func(a, b *Pool) int {
 		return cmp.Or(cmp.Compare(a.key.Namespace, b.key.Namespace), cmp.Compare(a.key.Service, b.key.Service),
-			cmp.Compare(a.key.Port, b.key.Port), cmp.Compare(a.key.Target(), b.key.Target()))
+			cmp.Compare(a.key.Port, b.key.Port), cmp.Compare(a.key.Target(), b.key.Target()), trueLast(a.key.TargetPort, b.key.TargetPort))
 	})
 	return pools
+}
+
+func trueLast(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
 }
 
 // Len is the number of Pools, orphans that drain included.
