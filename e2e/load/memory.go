@@ -83,7 +83,9 @@ func (f *memoryFlags) startBearer(ctx context.Context, r Row, handler http.Handl
 	if at.cert, at.key, err = ca.Issue(site.Request{Names: []string{"localhost", "*.localhost"}}); err != nil {
 		return nil, err
 	}
-	if b.proxy, err = fairleadSubject(fairleadName, f.binary, []string{"--profiling"}).start(at, r); err != nil {
+	// Else it would give up the connections that the open files have no room for beside as many to backends.
+	flags := []string{"--profiling", "--max-connections", strconv.Itoa(r.Connections + 100)}
+	if b.proxy, err = fairleadSubject(fairleadName, f.binary, flags).start(at, r); err != nil {
 		return nil, err
 	}
 	b.stopAll = append(b.stopAll, b.proxy.stop)
