@@ -23,7 +23,11 @@ func (r *reader) alias() {
 		return
 	}
 	seen := make(map[string]struct{})
-	for _, name := range r.policies.Aliases {
+	for n, name := range r.policies.Aliases {
+		if n == maxAliasRules {
+			r.report(AliasNotServed, field, "%d aliases, want %d at most", len(r.policies.Aliases), maxAliasRules)
+			break
+		}
 		host, err := canonicalHost(name)
 		if err != nil {
 			r.report(InvalidHost, field, "%w", err)

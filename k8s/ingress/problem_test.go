@@ -45,6 +45,27 @@ func TestManyMistakesOfOneObject(t *testing.T) {
 	}
 }
 
+// TestManyAliases: no more are read than could be served.
+func TestManyAliases(t *testing.T) {
+	class := "fairlead"
+	s := &Snapshot{
+		Classes: []*netv1.IngressClass{{ObjectMeta: metav1.ObjectMeta{Name: class}, Spec: netv1.IngressClassSpec{Controller: Controller}}},
+		Ingresses: []*netv1.Ingress{{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "many", Annotations: map[string]string{"fairlead.dev/server-alias": strings.Repeat("a.example,", maxAliasRules) + "b.example"}},
+			Spec:       netv1.IngressSpec{IngressClassName: &class, Rules: []netv1.IngressRule{{Host: "many.example"}}},
+		}},
+	}
+	told := 0
+	for _, p := range NewTranslator(Options{}).Translate(s).Problems {
+		if p.Reason == AliasNotServed && p.Err.Error() == "5001 aliases, want 5000 at most" {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("%d Problems tell of it", told)
+	}
+}
+
 // TestListed: the errors of one object before its warnings, however many there are of either.
 func TestListed(t *testing.T) {
 	var problems []Problem

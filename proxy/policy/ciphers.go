@@ -82,6 +82,9 @@ const absentCiphers = " MEDIUM LOW EXP EXPORT EXPORT40 EXPORT56 NULL eNULL aNULL
 	"PSK kPSK aPSK ECDHEPSK kECDHEPSK DHEPSK kDHEPSK RSAPSK kRSAPSK SRP kSRP aSRP 3DES DES RC4 RC2 IDEA SEED MD5 CAMELLIA CAMELLIA128 CAMELLIA256 ARIA ARIA128 ARIA256 " +
 	"ARIAGCM AESCCM AESCCM8 CBC GOST94 GOST89 GOST89MAC aGOST kGOST COMPLEMENTOFDEFAULT COMPLEMENTOFALL SUITEB128 SUITEB128ONLY SUITEB192 FIPS "
 
+// maxUnknown is how many of the names that are not known are told of.
+const maxUnknown = 100
+
 // parseCiphers evaluates OpenSSL's list of ciphers (its manual page ciphers(1)), as far as its
 // result is a set: the order of package crypto/tls is fixed. unknown are the ciphers that it names
 // and that cannot be chosen, in the order in which they are found.
@@ -96,7 +99,7 @@ func parseCiphers(list string) (chosen []uint16, unknown []string) {
 			sign, term = term[0], term[1:]
 		}
 		match, known := cipherTerm(term)
-		if !known && sign == 0 && !slices.Contains(unknown, term) {
+		if !known && sign == 0 && len(unknown) < maxUnknown && !slices.Contains(unknown, term) {
 			unknown = append(unknown, term)
 		}
 		for i := range suites {

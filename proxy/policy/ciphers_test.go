@@ -2,6 +2,7 @@ package policy
 
 import (
 	"crypto/tls"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -140,5 +141,18 @@ func TestCiphersOfAHost(t *testing.T) {
 	set, findings = Parse(Input{Annotations: map[string]string{NginxPrefix + "ssl-ciphers": "X"}})
 	if set.Ciphers != nil || len(findings) != 1 || findings[0].Outcome != Invalid {
 		t.Errorf("by a bad annotation: %v, %v", set.Ciphers, findings)
+	}
+}
+
+// TestParseCiphersOfManyNames: comparing each with all before it took two seconds for an annotation of
+// 200 kB. What follows them counts all the same.
+func TestParseCiphersOfManyNames(t *testing.T) {
+	var list strings.Builder
+	for i := range 3 * maxUnknown {
+		fmt.Fprintf(&list, "x%d:", i)
+	}
+	chosen, unknown := parseCiphers(list.String() + "ECDHE-RSA-AES128-GCM-SHA256")
+	if len(unknown) != maxUnknown || len(chosen) != 1 {
+		t.Errorf("%d unknown and %d chosen, want %d and 1", len(unknown), len(chosen), maxUnknown)
 	}
 }
