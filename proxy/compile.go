@@ -202,10 +202,10 @@ func (p *Proxy) compileFallback(key upstream.Key, set *policy.Set) http.Handler 
 	if set == nil {
 		return last
 	}
-	guarded := policy.Wrap(set, policy.Rule{}, &p.policies, last)
 	if len(set.Refused) > 0 {
-		guarded = Answer{http.StatusServiceUnavailable, "policy-refused"}
+		return Answer{http.StatusServiceUnavailable, "policy-refused"} // without a page, as of rules
 	}
+	guarded := policy.Wrap(set, policy.Rule{}, &p.policies, last)
 	pages := p.fallbackPages(key, set)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		set.FieldNames.Clean(r.Header)

@@ -336,3 +336,16 @@ func TestErrorPageOfWhatNoRuleMatches(t *testing.T) {
 		})
 	}
 }
+
+// What closes every rule closes the default backend, and nothing is asked of that.
+func TestNoErrorPageOfAClosedDefaultBackend(t *testing.T) {
+	f := newFront(t, Config{}, nil)
+	f.lead(t, lastKey, &proxytest.Backend{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the default backend was reached") })})
+	config := map[string]string{"custom-http-errors": "503", "block-cidrs": "192.0.2.0/99"}
+	global, _ := policy.ParseConfig(config, nil)
+	f.serve(t, Config{DefaultBackend: lastKey, DefaultPolicies: policy.ParseDefault(policy.Input{Config: config, Refused: global.Refused})})
+	resp, body := do(t, client(t, nil), request(t, "GET", "http://"+f.http()+"/", nil))
+	if resp.StatusCode != 503 || !strings.HasPrefix(body, "503 policy-refused\n") {
+		t.Errorf("%s %q", resp.Status, body)
+	}
+}
