@@ -71,7 +71,10 @@ func (p *Proxy) compileHost(h *HostRules, before *compiledHost) *compiledHost {
 		made.routes[i] = rt
 		rule.eachBackend(add)
 		if h.Passthrough != nil && h.Passthrough.Rule == rule {
-			made.passed = &passedHost{h.Passthrough, rt.record}
+			made.passed = &passedHost{Passthrough: h.Passthrough, record: rt.record}
+			if rule.Answer == (Answer{}) && rule.Backend != (upstream.Key{}) {
+				made.passed.pool = p.Pools.Pool(rule.Backend)
+			}
 		}
 	}
 	return made

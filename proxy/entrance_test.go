@@ -266,6 +266,33 @@ func TestPassthrough(t *testing.T) {
 	}
 }
 
+// TestPassthroughOfAnEarlierTable: a connection that began under a table which passed it on brought the Pool
+// back that a later table had let go of, or made one without endpoints, and both were kept.
+func TestPassthroughOfAnEarlierTable(t *testing.T) {
+	f, _ := passFront(t, nil)
+	config, _ := passing(nil)
+	f.serve(t, config)
+	c := dialRaw(t, f.https())
+	var in *entrance
+	for _, p := range f.server.ports {
+		if p.name == "https" {
+			in = p.listener
+		}
+	}
+	eventually(t, "the connection is accepted", func() bool { return in.begun.len() == 1 })
+	f.serve(t, Config{Hosts: config.Hosts[:1]})
+	f.pools.Release(tlsKey)
+	secure := tls.Client(c, &tls.Config{ServerName: "p.example", InsecureSkipVerify: true})
+	if err := secure.Handshake(); err != nil {
+		t.Errorf("the handshake with the backend of the earlier table: %v", err)
+	}
+	_ = secure.Close()
+	f.exchange(t, 0)
+	if n := f.pools.Len(); n != 1 {
+		t.Errorf("there are %d pools, want that of the live table", n)
+	}
+}
+
 // TestPassthroughInPieces: a ClientHello may come in any pieces, of records and of packets.
 func TestPassthroughInPieces(t *testing.T) {
 	f, cert := passFront(t, nil)

@@ -26,6 +26,7 @@ type Passthrough struct {
 // passedHost is a Passthrough of a table.
 type passedHost struct {
 	*Passthrough
+	pool   *upstream.Pool // of the Rule's Backend; nil: there is none
 	record Recorder
 }
 
@@ -60,7 +61,7 @@ func (p *Proxy) passThrough(client net.Conn, read []byte, host string, to *passe
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), or(to.timeout(), defaultHeadTimeout))
-	backend, end, err := p.Pools.Pool(x.Backend).Connect(ctx, upstream.Pick{}, &x.Attempts)
+	backend, end, err := to.pool.Connect(ctx, upstream.Pick{}, &x.Attempts)
 	cancel()
 	if err != nil {
 		x.Reason, x.Status = upstream.Reason(err)
@@ -118,7 +119,7 @@ func plain(c net.Conn) net.Conn {
 func (h *passedHost) denies(x *Exchange) Answer {
 	set := h.Rule.Policies
 	switch {
-	case h.Refuse || h.Rule.Answer != (Answer{}):
+	case h.Refuse || h.pool == nil:
 		return Answer{http.StatusServiceUnavailable, "policy-refused"}
 	case !policy.Admits(set, x.ClientIP):
 		return Answer{http.StatusForbidden, "address-denied"}
