@@ -59,7 +59,7 @@ var settings = [...]key{
 	{"lua-shared-dicts", NoEffect, "", "of nginx's inner workings"},
 	{"main-snippet", LeftOut, "#", "raw nginx configuration"},
 	{"map-hash-bucket-size", NoEffect, "", "of nginx's inner workings"},
-	{"max-worker-connections", NoEffect, "", "of nginx's inner workings"},
+	{"max-worker-connections", NoEffect, "", "the flag `--max-connections` bounds them"},
 	{"max-worker-open-files", NoEffect, "", "of nginx's inner workings"},
 	{"modsecurity-snippet", Refused, "#", "web application firewall"},
 	{"nginx-status-ipv4-whitelist", NoEffect, "", "of nginx's inner workings"},
