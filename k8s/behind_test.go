@@ -43,6 +43,7 @@ func (a *apiServer) goBack(t *testing.T, m *mirrored, version int) {
 		live, _ := m.statuses.get(service("web"))
 		return live.version == last
 	})
+	m.noted() // those of changes before, which came one by one
 	a.set(func() { a.behind, a.forgetful = version, true })
 	a.dropWatches()
 }
