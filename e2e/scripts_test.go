@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "fairlead-e2e-")
+	dir, err := os.MkdirTemp("", "fairlead-scripts-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
